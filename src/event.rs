@@ -1,0 +1,537 @@
+//! What happened: the one vocabulary that the machine writes and that rules, coverage and the
+//! timeline read.
+//!
+//! An [`Event`] says when, on which processor, at which IRQL, how deep in nested callbacks, where in
+//! the driver, and what. It holds no address and no clock reading: the same scenario and the same driver give the
+//! same events on any host and in any build. Facts that only the producer can know (whose handle it was,
+//! whether the device still owned a buffer) are in the event as small enums, so that a rule never asks
+//! the machine anything, and the same rules can judge events recorded elsewhere.
+
+use core::panic::Location;
+
+use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
+
+/// Most virtual processors that a run can have.
+pub const PROCESSORS_MAX: usize = 8;
+/// Most MSI messages that an adapter can be granted.
+pub const MESSAGES_MAX: usize = 64;
+/// Most STOR_DPC objects that a driver may initialise in a run.
+pub const DPCS_MAX: usize = 32;
+/// Most executive spin locks that a driver may use in a run.
+pub const EXECUTIVE_LOCKS_MAX: usize = 32;
+/// Most callbacks that can be nested on one processor: a thread, a DPC on it, and one interrupt for
+/// each device IRQL, each with a synchronised routine inside; rounded up.
+pub const DEPTH_MAX: usize = 24;
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Virtual time since the start of the run, in nanoseconds.
+    pub time: u64,
+    /// Where in the driver.
+    pub site: Site,
+    /// What.
+    pub kind: Kind,
+    /// On which virtual processor.
+    pub processor: u8,
+    /// The processor's IRQL just before what happened took effect.
+    pub irql: Irql,
+    /// How many callbacks are active on the processor, the one that did it included; 0 is StorPort's own
+    /// code outside any callback.
+    pub depth: u8,
+}
+
+/// Where in the driver something happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Site {
+    /// In StorPort itself, not in the driver.
+    #[default]
+    Port,
+    /// A line of a driver written in Rust.
+    Source(&'static Location<'static>),
+    /// An offset from the base of a compiled driver's image.
+    Image(u32),
+}
+
+/// A lock of the StorPort contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lock {
+    /// The adapter's StartIo lock.
+    StartIo,
+    /// The adapter's Interrupt lock. With per-message synchronisation: every message's lock at once.
+    Interrupt,
+    /// One message's lock; exists only with per-message synchronisation.
+    Message(u8),
+    /// The lock inside a STOR_DPC, numbered in order of initialisation.
+    Dpc(u8),
+    /// An executive spin lock (KSPIN_LOCK), numbered in order of first use.
+    Executive(u8),
+}
+
+/// How a lock was asked for or given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockApi {
+    /// By StorPort itself, around a callback.
+    Port,
+    /// StorPortAcquireSpinLock / StorPortReleaseSpinLock.
+    Spin,
+    /// StorPortAcquireSpinLockEx with DpcLock, StartIoLock or InterruptLock.
+    SpinEx,
+    /// StorPortAcquireSpinLockEx with ThreadedDpcLock.
+    ThreadedDpc,
+    /// StorPortAcquireSpinLockEx with DpcLevelLock: the IRQL is not raised.
+    DpcLevel,
+    /// StorPortAcquireMSISpinLock / StorPortReleaseMSISpinLock.
+    Msi,
+    /// StorPortSynchronizeAccess.
+    Synchronize,
+    /// KeAcquireSpinLock / KeReleaseSpinLock.
+    Ke,
+    /// KeAcquireSpinLockAtDpcLevel / KeReleaseSpinLockFromDpcLevel.
+    KeDpcLevel,
+    /// KeAcquireInStackQueuedSpinLock / KeReleaseInStackQueuedSpinLock.
+    KeQueued,
+    /// KeAcquireInStackQueuedSpinLockAtDpcLevel / KeReleaseInStackQueuedSpinLockFromDpcLevel.
+    KeQueuedDpcLevel,
+}
+
+/// What was wrong with a lock call that named no lock the producer could act on, or that no correct
+/// driver makes. The call has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockMisuse {
+    /// A STOR_SPINLOCK value that does not exist.
+    UnknownKind,
+    /// ThreadedDpcLock or DpcLevelLock through StorPortAcquireSpinLock, which knows neither.
+    ExOnlyKind,
+    /// DpcLock with a NULL LockContext.
+    DpcNull,
+    /// DpcLock with a STOR_DPC that was never initialised (or was zeroed since).
+    DpcUninitialized,
+    /// DpcLock with a STOR_DPC that lies outside the driver's memory or was copied from another place.
+    DpcForeign,
+    /// A MSI lock although the adapter does not synchronise per message.
+    NotPerMessage,
+    /// A MessageId that the adapter was not granted.
+    MessageOutOfRange,
+    /// The Interrupt lock of an adapter that has no interrupt (a virtual miniport).
+    NoInterrupt,
+    /// A release with a handle that no acquire ever filled.
+    HandleNeverAcquired,
+}
+
+/// How a released handle (or OldIrql) compares with what the acquire gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handle {
+    /// The handle of the acquire that holds the lock now, unchanged, in its place.
+    Same,
+    /// The right contents, at another address than the acquire's.
+    Copied,
+    /// The contents of an acquire that has been released already.
+    Stale,
+    /// The memory of one acquire's handle, but naming another lock than it acquired.
+    OtherLock,
+    /// The routine of another family than the acquire's (AtDpcLevel against plain, queued against
+    /// ordinary, MSI against handle).
+    OtherApi,
+}
+
+/// The routine of the miniport that StorPort called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u8)]
+pub enum Routine {
+    /// HwStorFindAdapter.
+    FindAdapter,
+    /// HwStorInitialize.
+    Initialize,
+    /// HwStorPassiveInitializeRoutine.
+    PassiveInitialize,
+    /// HwStorBuildIo; the subject is the request.
+    BuildIo,
+    /// HwStorStartIo; the subject is the request.
+    StartIo,
+    /// HwStorInterrupt.
+    Interrupt,
+    /// HwMSInterruptRoutine; the subject is the message.
+    MessageInterrupt,
+    /// HwStorDpcRoutine; the subject is the DPC.
+    Dpc,
+    /// HwStorTimer, set by RequestTimerCall.
+    Timer,
+    /// HW_TIMER_EX, set by StorPortRequestTimer; the subject is the timer.
+    TimerEx,
+    /// HW_WORKITEM; the subject is the worker.
+    WorkItem,
+    /// HwStorResetBus; the subject is the path.
+    ResetBus,
+    /// HwStorStateChange.
+    StateChange,
+    /// HwStorAdapterControl; the subject is the control type.
+    AdapterControl,
+    /// HwStorUnitControl; the subject is the control type.
+    UnitControl,
+    /// HwStorTracingEnabled.
+    TracingEnabled,
+    /// The routine given to StorPortSynchronizeAccess.
+    Synchronized,
+}
+
+/// Physical or virtual miniport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Miniport {
+    /// Has hardware, interrupts and HwStorBuildIo.
+    Physical,
+    /// Has neither; StorPort holds no lock around its HwStorStartIo.
+    Virtual,
+}
+
+/// SynchronizationModel of the adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Duplex {
+    /// StorSynchronizeHalfDuplex: HwStorStartIo runs at DIRQL under StartIo and Interrupt.
+    Half,
+    /// StorSynchronizeFullDuplex.
+    Full,
+}
+
+/// How the adapter interrupts and which lock its handler runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Interrupts {
+    /// None: a virtual miniport.
+    None,
+    /// One line; HwStorInterrupt under the Interrupt lock.
+    Line,
+    /// Messages, InterruptSynchronizeAll: HwMSInterruptRoutine under the one Interrupt lock.
+    MessagesTogether,
+    /// Messages, InterruptSynchronizePerMessage: HwMSInterruptRoutine under its message's lock.
+    PerMessage,
+}
+
+/// What the adapter is, as its driver configured it; fixed when HwStorFindAdapter has returned, but
+/// for the channels, which StorPortInitializePerfOpts sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Adapter {
+    /// Physical or virtual.
+    pub miniport: Miniport,
+    /// Half or full duplex.
+    pub duplex: Duplex,
+    /// How it interrupts.
+    pub interrupts: Interrupts,
+    /// How many messages it was granted; 0 with a line.
+    pub messages: u8,
+    /// Calls of HwStorStartIo that may run at once; 0 and 1 are one.
+    pub channels: u8,
+    /// IRQL of its interrupts.
+    pub device_irql: Irql,
+    /// Loaded to write a crash dump: one processor, no interrupts, every lock void.
+    pub dump: bool,
+    /// The driver called StorPortInitializePerfOpts with
+    /// STOR_PERF_OPTIMIZE_FOR_COMPLETION_DURING_STARTIO and it was granted.
+    pub completes_in_start_io: bool,
+    /// HwStorAdapterControl stops and restarts at DIRQL under the Interrupt lock, as its own page says,
+    /// instead of under no lock, as the lock tables say.
+    pub control_under_interrupt_lock: bool,
+}
+
+/// Who owned a request when it was completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The miniport: the completion is in order.
+    Miniport,
+    /// StorPort: it had been completed before.
+    Port,
+    /// StorPort, because a reset or removal had completed it on the miniport's behalf
+    /// (StorPortCompleteRequest).
+    PortAfterReset,
+    /// Nobody: no request of StorPort lies there.
+    Nobody,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    // The run.
+    /// First event of every run.
+    Started {
+        /// Virtual processors of the machine.
+        processors: u8,
+    },
+    /// The adapter is configured, or configured anew.
+    Configured(Adapter),
+    /// Faults end here; from now on everything must become quiet.
+    Quiescing,
+    /// The adapter was stopped, removed or unloaded: no lock may be held, no request outstanding.
+    AdapterStopped {
+        /// It was removed by surprise; requests may still have been outstanding.
+        surprise: bool,
+    },
+    /// Last event of a run that became quiet.
+    Finished,
+    /// No processor can move; this processor waits for `lock` in a cycle of waits. One event for each
+    /// processor of the cycle, in the order of the cycle, each telling who holds what it waits for.
+    Deadlocked {
+        /// The lock that the processor waits for.
+        lock: Lock,
+        /// The processor that holds it.
+        holder: u8,
+        /// Processors in the cycle; 1 means that it waits for itself.
+        length: u8,
+    },
+    /// The step budget is spent although processors could still move.
+    Hung,
+    /// The driver panicked, or broke the processor's own rules (a wild access, an illegal instruction).
+    Crashed,
+
+    // Callbacks.
+    /// StorPort calls a routine of the miniport.
+    Entered {
+        /// Which.
+        routine: Routine,
+        /// About what: see [`Routine`].
+        subject: u16,
+    },
+    /// The routine returned.
+    Left {
+        /// Which.
+        routine: Routine,
+        /// What it returned; 0 for none.
+        result: u32,
+    },
+
+    // Locks.
+    /// The lock is held by somebody: the processor begins to wait. [`Kind::LockAcquired`] follows, or nothing.
+    /// A lock that is free has only the LockAcquired event.
+    LockWaited {
+        /// Which lock.
+        lock: Lock,
+        /// By which routine.
+        api: LockApi,
+        /// The processor that holds it now.
+        holder: u8,
+    },
+    /// The lock is taken. Where the routine raises the IRQL, it does so with this event: it was
+    /// `Event::irql` before and is `irql` from now on.
+    LockAcquired {
+        /// Which lock.
+        lock: Lock,
+        /// By which routine.
+        api: LockApi,
+        /// IRQL after the acquire.
+        irql: Irql,
+        /// It had to wait.
+        contended: bool,
+    },
+    /// The lock is given back. The IRQL becomes `irql`.
+    LockReleased {
+        /// Which lock.
+        lock: Lock,
+        /// By which routine.
+        api: LockApi,
+        /// The processor that held it, if any.
+        holder: Option<u8>,
+        /// How the handle compares with the acquire's.
+        handle: Handle,
+        /// The OldIrql that the driver gives back; the IRQL after the release.
+        irql: Irql,
+        /// The OldIrql that the acquire saved.
+        saved: Irql,
+    },
+    /// A lock call that no lock answers to.
+    LockMisused {
+        /// By which routine.
+        api: LockApi,
+        /// A release, not an acquire.
+        release: bool,
+        /// What was wrong.
+        misuse: LockMisuse,
+    },
+    /// StorPortAcquireSpinLockEx or the MSI routines refused with a status, without effect.
+    LockRefused {
+        /// By which routine.
+        api: LockApi,
+        /// The status that the driver got.
+        status: StorStatus,
+    },
+    /// A LockContext was given with StartIoLock or InterruptLock, where NULL is required. The call went on.
+    ContextIgnored {
+        /// By which routine.
+        api: LockApi,
+    },
+    /// An executive spin lock was initialised.
+    ExecutiveInitialized {
+        /// Which.
+        lock: u8,
+        /// It had been before.
+        again: bool,
+        /// It was held at that moment.
+        held: bool,
+    },
+    /// An executive spin lock was used that nobody initialised.
+    ExecutiveUninitialized {
+        /// Which.
+        lock: u8,
+    },
+
+    // IRQL.
+    /// KeRaiseIrql or KeLowerIrql set the IRQL.
+    IrqlSet {
+        /// The new IRQL.
+        irql: Irql,
+        /// By KeRaiseIrql.
+        raise: bool,
+    },
+
+    // Deferred work.
+    /// StorPortInitializeDpc.
+    DpcInitialized {
+        /// The number that it has from now on.
+        dpc: u8,
+        /// It was initialised before.
+        again: bool,
+        /// It was queued at that moment.
+        queued: bool,
+    },
+    /// StorPortIssueDpc.
+    DpcIssued {
+        /// Which; `None` for an object that was never initialised (the call has no effect).
+        dpc: Option<u8>,
+        /// It went to the queue; `false` if it was there already.
+        queued: bool,
+        /// The processor on whose queue it is.
+        target: u8,
+    },
+    /// StorPortCancelDpc.
+    DpcCancelled {
+        /// Which; `None` for an object that was never initialised.
+        dpc: Option<u8>,
+        /// It was in the queue.
+        removed: bool,
+    },
+    /// A STOR_DPC's memory changed while it was queued: moved, zeroed or freed.
+    DpcCorrupted {
+        /// Which.
+        dpc: u8,
+    },
+    /// The device asserts an interrupt; `message` is 0 for a line.
+    InterruptRaised {
+        /// Which message.
+        message: u8,
+        /// The processor that it goes to.
+        target: u8,
+    },
+    /// A timer fires soon: StorPort queued its routine. `timer` 0 is RequestTimerCall's.
+    TimerExpired {
+        /// Which timer.
+        timer: u8,
+    },
+
+    // Requests.
+    /// StorPort has a new request for the miniport.
+    RequestCreated {
+        /// Its number.
+        request: u16,
+        /// SRB_FUNCTION_*.
+        function: u8,
+    },
+    /// HwStorBuildIo or HwStorStartIo refused it for now, or it was completed with SRB_STATUS_BUSY:
+    /// StorPort keeps it and tries again.
+    RequestDeferred {
+        /// Which.
+        request: u16,
+    },
+    /// The miniport says that it is done.
+    RequestCompleted {
+        /// Which; `u16::MAX` if `owner` is [`Owner::Nobody`].
+        request: u16,
+        /// SrbStatus in the SRB.
+        status: SrbStatus,
+        /// Who owned it until now.
+        owner: Owner,
+        /// A command for it, with its buffers, is still with the device.
+        device_owns: bool,
+        /// Some processor is still inside HwStorBuildIo or HwStorStartIo with this request, other than the
+        /// one that completes it.
+        starting_elsewhere: bool,
+    },
+    /// StorPortCompleteRequest: StorPort completes all requests of a unit itself.
+    RequestsCompletedByPort {
+        /// How many.
+        count: u16,
+        /// With which status.
+        status: SrbStatus,
+    },
+    /// The memory of a request, or of its SrbExtension, changed after its completion.
+    RequestTouched {
+        /// Which.
+        request: u16,
+    },
+    /// A read's buffer does not hold what was last written.
+    DataWrong {
+        /// Which.
+        request: u16,
+    },
+    /// Its TimeOutValue has passed; StorPort begins to reset.
+    RequestTimedOut {
+        /// Which.
+        request: u16,
+    },
+    /// After every reset it is still not complete.
+    RequestLost {
+        /// Which.
+        request: u16,
+    },
+
+    // Everything else that a driver calls.
+    /// A DDI without an event kind of its own.
+    Called {
+        /// Which.
+        ddi: Ddi,
+        /// Its most telling argument: bytes, offset, microseconds, seconds, notification type.
+        argument: u32,
+        /// What it returned: STOR_STATUS_*, BOOLEAN, or 0.
+        result: u32,
+    },
+    /// FindAdapter returned and left something in ConfigInfo that the documentation forbids.
+    ConfigurationWrong {
+        /// What.
+        mistake: ConfigurationMistake,
+    },
+}
+
+/// What HwStorFindAdapter may leave wrong in PORT_CONFIGURATION_INFORMATION.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConfigurationMistake {
+    /// MaximumTransferLength or NumberOfPhysicalBreaks still has SP_UNINITIALIZED_VALUE.
+    TransferLimitsUnset,
+    /// VirtualDevice does not agree with the kind of miniport.
+    VirtualDeviceWrong,
+    /// The return value is none of SP_RETURN_*.
+    ReturnValueUnknown,
+}
+
+/// Reads events: rules, coverage, recorders.
+pub trait Sink {
+    /// Takes one event. `Stop` ends the run at this event.
+    fn record(&mut self, event: &Event) -> Flow;
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// It goes on.
+    Continue,
+    /// It ends here.
+    Stop,
+}
+
+/// Ignores every event; the machine alone, for measurements.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deaf;
+
+impl Sink for Deaf {
+    #[inline]
+    fn record(&mut self, _: &Event) -> Flow {
+        Flow::Continue
+    }
+}
