@@ -319,6 +319,8 @@ pub enum Kind {
         routine: Routine,
         /// What it returned; 0 for none.
         result: u32,
+        /// How long the processor itself was busy in it, in virtual nanoseconds.
+        busy_ns: u32,
     },
 
     // Locks.
@@ -358,6 +360,9 @@ pub enum Kind {
         irql: Irql,
         /// The OldIrql that the acquire saved.
         saved: Irql,
+        /// How long the processor itself was busy between the acquire and now, in virtual nanoseconds. Not the
+        /// difference of two event times: those grow while other processors run.
+        held_ns: u32,
     },
     /// A lock call that no lock answers to.
     LockMisused {
