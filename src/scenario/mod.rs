@@ -6,7 +6,6 @@
 //! step runs, so no scenario is illegal.
 
 pub mod codec;
-mod coding;
 pub mod setup;
 pub mod step;
 pub mod text;

@@ -20,6 +20,8 @@ pub const DPCS_INITIALIZED: usize = 4;
 pub const EXECUTIVE_LOCKS: usize = 8;
 /// How many of them HwStorFindAdapter initialises.
 pub const EXECUTIVE_LOCKS_INITIALIZED: usize = 4;
+/// Largest [`Call::argument`].
+pub const ARGUMENT_MAX: u8 = 127;
 
 /// What the puppet is to do: the HwContext of its HwStorFindAdapter.
 ///
@@ -67,7 +69,8 @@ pub struct Call {
     /// Handle, timer, worker or pool slot, modulo how many there are.
     #[cfg_attr(feature = "host", serde(default, skip_serializing_if = "is_first"))]
     pub slot: u8,
-    /// The number that the op takes: of a DPC, message or executive lock, or an amount.
+    /// The number that the op takes: of a DPC, message or executive lock, or an amount, up to
+    /// [`ARGUMENT_MAX`].
     #[cfg_attr(feature = "host", serde(default, skip_serializing_if = "is_first"))]
     pub argument: u8,
 }
@@ -123,7 +126,7 @@ impl Call {
         Call { argument, ..self }
     }
 
-    /// The call without the operands that its op ignores, and with its slot within [`SLOTS`]: the one
+    /// The call without the operands that its op ignores, and with the others within their bounds: the one
     /// form of all calls that do the same.
     #[must_use]
     pub const fn canonical(self) -> Call {
@@ -133,7 +136,13 @@ impl Call {
             lock: if uses.lock { self.lock } else { plain.lock },
             context: if uses.context { self.context } else { plain.context },
             slot: if uses.slot { self.slot % SLOTS as u8 } else { plain.slot },
-            argument: if uses.argument { self.argument } else { plain.argument },
+            argument: if !uses.argument {
+                plain.argument
+            } else if self.argument > ARGUMENT_MAX {
+                ARGUMENT_MAX
+            } else {
+                self.argument
+            },
             ..plain
         }
     }

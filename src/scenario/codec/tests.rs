@@ -3,6 +3,12 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::event::Routine;
+use crate::miniport::puppet::{ARGUMENT_MAX, Call, Context, LockName, Op, SLOTS, When};
+use crate::scenario::{
+    AdapterAction, Affinity, DeviceOrder, Failures, InterruptKind, Outcome, Query, ResetTier,
+    Setup, StartIoMessage, UnitAction,
+};
 
 /// Marsaglia's xorshift: the tests need many bytes, not good ones.
 struct Bytes(u64);
@@ -53,7 +59,7 @@ fn any_bytes_are_a_scenario_and_its_encoding_means_the_same() {
 fn written_by_hand(random: &mut Bytes) -> Scenario {
     let mut scenario = decode(&random.input());
     let mut number = |old: &mut u8| {
-        if random.word() % 4 == 0 {
+        if random.word().is_multiple_of(4) {
             *old = random.word() as u8;
         }
     };
@@ -227,6 +233,7 @@ fn random_inputs_reach_every_value_of_everything() {
 #[derive(Default)]
 struct Seen {
     numbers: HashSet<(&'static str, u8)>,
+    switches: HashSet<(&'static str, bool)>,
     words: HashSet<String>,
 }
 
@@ -268,7 +275,7 @@ impl Seen {
             ("coalesces", device.coalesces),
             ("garbage_identify", device.garbage_identify),
         ] {
-            self.numbers.insert((name, u8::from(value)));
+            self.switches.insert((name, value));
         }
         self.words.extend([
             format!("{:?}", setup.interrupts),
@@ -352,13 +359,12 @@ impl Seen {
             ("message", 0, 63),
             ("nth", 0, 255),
             ("slot", 0, SLOTS as u8 - 1),
-            ("argument", 0, 255),
+            ("argument", 0, ARGUMENT_MAX),
         ] {
             all(name, low, high);
         }
-        let switches: HashSet<_> = self.numbers.iter().map(|&(name, _)| name).collect();
-        for name in switches {
-            assert!(self.numbers.contains(&(name, 1)), "{name} never was true");
+        for &(name, value) in &self.switches {
+            assert!(self.switches.contains(&(name, !value)), "{name} always was {value}");
         }
         self.check_words();
     }

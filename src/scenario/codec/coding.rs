@@ -1,9 +1,11 @@
-//! How one field becomes one or two bytes and back: the small set of codings of which [`super::codec`]'s
-//! tables are made.
+//! How one field becomes one or two bytes and back: the small set of codings of which
+//! [`super::tables`] are made.
 //!
 //! Every coding is total (any byte means some value), has the field's default at byte 0, and writes for
 //! each value the one byte that it reads back as that value. Where plain modulo would make most
 //! random inputs useless, several bytes mean the same common value; writing picks the first of them.
+
+use crate::scenario::setup::Perf;
 
 /// Bytes to read; past their end there are zeroes, so that a short input has a default tail.
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +63,10 @@ pub(super) trait Record: Sized {
 
 /// Declares the bytes of a record: its fields in order, each with its coding.
 macro_rules! layout {
-    ($record:ident { $($field:ident: $coding:expr,)* }) => {
-        impl $crate::scenario::coding::Record for $record {
+    ($record:ident { $($field:ident: $coding:expr),* $(,)? }) => {
+        impl $crate::scenario::codec::coding::Record for $record {
             #[inline]
-            fn decode(input: &mut $crate::scenario::coding::Input<'_>) -> Self {
+            fn decode(input: &mut $crate::scenario::codec::coding::Input<'_>) -> Self {
                 $record { $($field: Coding::decode(&$coding, input),)* }
             }
 
@@ -193,6 +195,17 @@ impl Coding<u8> for Flags {
 
     fn encode(&self, value: u8, output: &mut Vec<u8>) {
         output.push((value & self.all) ^ self.default);
+    }
+}
+
+impl Coding<Perf> for Flags {
+    #[inline]
+    fn decode(&self, input: &mut Input<'_>) -> Perf {
+        Perf(Coding::<u8>::decode(self, input))
+    }
+
+    fn encode(&self, value: Perf, output: &mut Vec<u8>) {
+        Coding::<u8>::encode(self, value.0, output);
     }
 }
 
