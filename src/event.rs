@@ -176,6 +176,29 @@ pub enum Routine {
     Synchronized,
 }
 
+impl Routine {
+    /// Every routine, in the order of declaration.
+    pub const ALL: [Routine; 17] = [
+        Routine::FindAdapter,
+        Routine::Initialize,
+        Routine::PassiveInitialize,
+        Routine::BuildIo,
+        Routine::StartIo,
+        Routine::Interrupt,
+        Routine::MessageInterrupt,
+        Routine::Dpc,
+        Routine::Timer,
+        Routine::TimerEx,
+        Routine::WorkItem,
+        Routine::ResetBus,
+        Routine::StateChange,
+        Routine::AdapterControl,
+        Routine::UnitControl,
+        Routine::TracingEnabled,
+        Routine::Synchronized,
+    ];
+}
+
 /// Physical or virtual miniport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Miniport {
@@ -296,6 +319,8 @@ pub enum Kind {
         routine: Routine,
         /// What it returned; 0 for none.
         result: u32,
+        /// How long the processor itself was busy in it, in virtual nanoseconds.
+        busy_ns: u32,
     },
 
     // Locks.
@@ -335,6 +360,9 @@ pub enum Kind {
         irql: Irql,
         /// The OldIrql that the acquire saved.
         saved: Irql,
+        /// How long the processor itself was busy between the acquire and now, in virtual nanoseconds. Not the
+        /// difference of two event times: those grow while other processors run.
+        held_ns: u32,
     },
     /// A lock call that no lock answers to.
     LockMisused {
