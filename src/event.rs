@@ -271,7 +271,7 @@ pub enum Owner {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     // The run.
     /// First event of every run.
