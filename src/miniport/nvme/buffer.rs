@@ -1,10 +1,9 @@
 //! The data buffer of a request that the driver answers or reads itself.
 
-use core::ffi::c_void;
 use core::ptr;
 
 use super::completion::Outcome;
-use crate::storport::{Srb, SrbStatus, StorPort, StorStatus};
+use crate::storport::{Srb, SrbStatus};
 
 /// A request's data buffer in system space.
 #[derive(Debug)]
@@ -14,15 +13,13 @@ pub struct DataBuffer {
 }
 
 impl DataBuffer {
-    /// The buffer of `srb`, which must still be the driver's; `None` if StorPort cannot map it. IRQL up
-    /// to DISPATCH_LEVEL.
-    #[track_caller]
-    pub fn of<P: StorPort>(port: P, srb: Srb) -> Option<Self> {
-        let mut at: *mut c_void = ptr::null_mut();
-        let status = port.get_system_address(srb, &mut at);
+    /// The buffer of `srb`, which must still be the driver's and must not read or write blocks: of
+    /// every other, StorPort maps the buffer (STOR_MAP_NON_READ_WRITE_BUFFERS). `None` without one.
+    #[must_use]
+    pub fn of(srb: Srb) -> Option<Self> {
+        let at = srb.data_buffer().cast::<u8>();
         let bytes = srb.data_transfer_length() as usize;
-        (status == StorStatus::SUCCESS && !at.is_null())
-            .then(|| DataBuffer { at: at.cast(), bytes })
+        (!at.is_null()).then_some(DataBuffer { at, bytes })
     }
 
     /// The `N` bytes at `offset`, if they are inside.
@@ -44,13 +41,13 @@ impl DataBuffer {
 }
 
 /// Answers a request with data of which it wants no more than `allocation` bytes.
-#[track_caller]
-pub fn answer<P: StorPort>(port: P, srb: Srb, data: &[u8], allocation: u32) -> Outcome {
+#[must_use]
+pub fn answer(srb: Srb, data: &[u8], allocation: u32) -> Outcome {
     let wanted = data.len().min(allocation as usize);
     if wanted == 0 || srb.data_transfer_length() == 0 {
         return Outcome::Moved(0);
     }
-    match DataBuffer::of(port, srb) {
+    match DataBuffer::of(srb) {
         Some(buffer) => Outcome::Moved(buffer.fill(&data[..wanted]) as u32),
         None => Outcome::Status(SrbStatus::INTERNAL_ERROR),
     }

@@ -117,13 +117,18 @@ impl Engine {
         self.answer.load(Ordering::SeqCst) & ANSWERED != 0
     }
 
-    fn answer(&self) -> Option<(Status, u32)> {
+    /// Takes the end of the driver's own command, if it has ended.
+    fn take_answer(&self) -> Option<(Status, u32)> {
         let word = self.answer.load(Ordering::SeqCst);
-        (word & ANSWERED != 0).then_some((Status((word >> 32) as u16 & 0x7FFF), word as u32))
+        if word & ANSWERED == 0 {
+            return None;
+        }
+        self.answer.store(0, Ordering::SeqCst);
+        Some((Status((word >> 32) as u16 & 0x7FFF), word as u32))
     }
 
-    /// Whether requests may still be waiting to be completed by it.
-    pub(super) fn is_flushing(&self) -> bool {
+    /// Whether it is on its way to disable the controller, or about to be.
+    pub(super) fn is_disabling(&self) -> bool {
         matches!(self.phase(), Phase::Close | Phase::Disable) || self.reset.load(Ordering::SeqCst)
     }
 
@@ -251,6 +256,7 @@ impl Nvme {
         match engine.phase() {
             Phase::Rest => Pace::Rest,
             Phase::Close => {
+                self.mask_line(port, access);
                 self.close_queues(port, access);
                 self.registers.write(port, Register::Configuration, CC_DISABLE);
                 engine.enter(port, Phase::Disable)
@@ -340,7 +346,7 @@ impl Nvme {
             engine.issued.set(port, true);
         }
         self.service(port, access, 0);
-        match engine.answer() {
+        match engine.take_answer() {
             Some((status, result)) => self.finish_command(port, access, phase, status, result),
             None if !engine.has_waited(COMMAND_TIMEOUT_US) => Pace::Wait,
             None => self.retry(port, access),

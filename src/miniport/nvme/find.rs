@@ -13,7 +13,8 @@ use super::request::Request;
 use super::{IO_QUEUES_MAX, Nvme};
 use crate::storport::config::{
     AccessRange, InterruptSynchronizationMode, PortConfigurationInformation,
-    SCSI_DMA64_MINIPORT_FULL64BIT_SUPPORTED, SCSI_DMA64_SYSTEM_SUPPORTED, StorSynchronizationModel,
+    SCSI_DMA64_MINIPORT_FULL64BIT_SUPPORTED, SCSI_DMA64_SYSTEM_SUPPORTED,
+    STOR_MAP_NON_READ_WRITE_BUFFERS, StorSynchronizationModel,
 };
 use crate::storport::{Miniport, SpReturn, StorPort, StorStatus};
 
@@ -37,6 +38,7 @@ impl Nvme {
             return SpReturn::ERROR;
         }
         if again {
+            self.limit_requests(port, config);
             return SpReturn::FOUND;
         }
         let found = self.survey(port).and_then(|()| self.claim_memory(port, config));
@@ -46,6 +48,7 @@ impl Nvme {
             unsafe { port.free_device_base(base.cast()) };
             return result;
         }
+        self.limit_requests(port, config);
         SpReturn::FOUND
     }
 
@@ -100,7 +103,13 @@ impl Nvme {
         } else {
             InterruptSynchronizationMode::ALL
         };
-        let depth = IO_QUEUES_MAX as u32 * u32::from(ENTRIES_MAX - 1);
+        config.map_buffers = STOR_MAP_NON_READ_WRITE_BUFFERS;
+    }
+
+    /// Tells StorPort how many requests fit into the queues.
+    fn limit_requests<P: StorPort>(&self, port: P, config: &mut PortConfigurationInformation) {
+        let settings = self.settings.get(port);
+        let depth = u32::from(settings.io_queues_wanted) * u32::from(settings.queue_entries - 1);
         config.max_number_of_io = depth;
         config.max_ios_per_lun = depth;
         config.initial_lun_queue_depth = depth;

@@ -22,7 +22,9 @@ impl Nvme {
     pub(super) fn initialize_adapter<P: StorPort>(&self, port: P) -> bool {
         if self.state.get() != State::Down {
             // Powered up by HwStorFindAdapter and HwStorInitialize instead of a restart.
-            self.choose_perf_options(port);
+            if !self.is_dump(port) {
+                self.choose_perf_options(port);
+            }
             self.restart(port);
             return self.state.get() != State::Removed;
         }

@@ -27,17 +27,19 @@ const ALL_VECTORS: u32 = u32::MAX;
 impl Nvme {
     /// HwMSInterruptRoutine.
     pub(super) fn on_message<P: StorPort>(&self, port: P, message: u32) {
-        for index in 0..=self.io_queues.load(Ordering::SeqCst) as usize {
-            if self.message_of(port, index) == message {
-                self.on_queue_interrupt(port, index);
-            }
+        if message == 0 {
+            self.on_queue_interrupt(port, 0);
+        }
+        for index in self.io_queues_of(port, message) {
+            self.on_queue_interrupt(port, index);
         }
     }
 
     /// HwStorInterrupt. Returns whether the interrupt was the controller's.
     pub(super) fn on_line<P: StorPort>(&self, port: P) -> bool {
-        let news = || self.queues.iter().any(|queue| queue.has_news(port));
-        if self.line_masked.load(Ordering::SeqCst) || !news() {
+        // A crash dump polls; its line is always masked.
+        let masked = self.line_masked.load(Ordering::SeqCst) && !self.is_dump(port);
+        if masked || !self.queues.iter().any(|queue| queue.has_news(port)) {
             return false;
         }
         if self.uses_dpcs(port) {
@@ -46,8 +48,7 @@ impl Nvme {
             }
             // The line stays asserted until the rings are drained, which the DPC does; until then it
             // must not interrupt.
-            self.line_masked.store(true, Ordering::SeqCst);
-            self.registers.write(port, Register::InterruptMaskSet, ALL_VECTORS);
+            self.set_line_mask(port, true);
             port.issue(&self.queues[0].dpc, 0, 0);
             return true;
         }
@@ -125,30 +126,46 @@ impl Nvme {
         }
     }
 
-    /// The controller has just been enabled, which cleared its mask, and has nothing to say yet. The
-    /// line stays masked where the rings are polled.
+    /// Masks the line before the queues are closed: the controller may still assert it, and nobody
+    /// would find out why, so the interrupt would never end.
+    pub(super) fn mask_line<P: StorPort>(&self, port: P, access: Access) {
+        if !self.is_line(port) {
+            return;
+        }
+        let mask = || self.set_line_mask(port, true);
+        match (access, self.guard.get(port)) {
+            (Access::Have, _) | (_, Guard::Alone) => mask(),
+            _ => port.with_interrupt_lock(mask),
+        }
+    }
+
+    /// Unmasks the line, in the DPC, unless the queues are being closed.
+    fn unmask_line<P: StorPort>(&self, port: P) {
+        port.with_interrupt_lock(|| {
+            // The state machine says that it closes the queues before it masks the line, and masks it
+            // under this lock: its mask is not undone.
+            if !self.engine.is_disabling() {
+                self.set_line_mask(port, false);
+            }
+        });
+    }
+
+    /// The controller has just been enabled and has nothing to say yet. The line stays masked where the
+    /// rings are polled: until there are DPCs to answer it, and in a crash dump, which does not use it.
     pub(super) fn begin_interrupts<P: StorPort>(&self, port: P) {
         if !self.is_line(port) {
             return;
         }
-        let polled =
-            self.is_dump(port) || (self.uses_dpcs(port) && !self.dpcs_ready.load(Ordering::SeqCst));
-        self.line_masked.store(polled && !self.is_dump(port), Ordering::SeqCst);
-        if polled {
-            self.registers.write(port, Register::InterruptMaskSet, ALL_VECTORS);
-        }
+        let answered = !self.uses_dpcs(port) || self.dpcs_ready.load(Ordering::SeqCst);
+        self.set_line_mask(port, self.is_dump(port) || !answered);
     }
 
-    /// Unmasks the line, in the DPC. Under the Interrupt lock, so that an interrupt routine never sees
-    /// the note and the register disagree.
-    fn unmask_line<P: StorPort>(&self, port: P) {
-        let unmask = || {
-            self.line_masked.store(false, Ordering::SeqCst);
-            self.registers.write(port, Register::InterruptMaskClear, ALL_VECTORS);
-        };
-        match self.guard.get(port) {
-            Guard::Alone => unmask(),
-            _ => port.with_interrupt_lock(unmask),
-        }
+    /// Masks or unmasks the line, at the controller and for HwStorInterrupt. Under the Interrupt lock
+    /// while the queues are open, so that HwStorInterrupt never sees the two disagree.
+    fn set_line_mask<P: StorPort>(&self, port: P, masked: bool) {
+        self.line_masked.store(masked, Ordering::SeqCst);
+        let register =
+            if masked { Register::InterruptMaskSet } else { Register::InterruptMaskClear };
+        self.registers.write(port, register, ALL_VECTORS);
     }
 }

@@ -27,7 +27,9 @@ impl Nvme {
         };
         match self.plan(port, srb, request) {
             Ok(plan) => {
-                request.plan(port, plan, current_processor(port));
+                // A crash dump runs above the level of that routine, on one processor.
+                let processor = if self.is_dump(port) { 0 } else { current_processor(port) };
+                request.plan(port, plan, processor);
                 true
             }
             Err(outcome) => {
@@ -43,6 +45,9 @@ impl Nvme {
             SrbFunction::EXECUTE_SCSI => {
                 request.set_command(port, self.translate(port, srb, request)?);
                 Ok(Plan::Submit)
+            }
+            SrbFunction::FLUSH | SrbFunction::SHUTDOWN if self.has_nothing_to_flush(port) => {
+                Err(Outcome::Success)
             }
             SrbFunction::FLUSH | SrbFunction::SHUTDOWN => {
                 request.set_command(port, Command::flush());
@@ -108,12 +113,9 @@ impl Nvme {
             let mut parameters = StartIoPerformanceParameters::default();
             let status = port.get_start_io_perf_params(srb, &mut parameters);
             if status == StorStatus::SUCCESS {
-                let served =
-                    |&index: &usize| self.message_of(port, index) == parameters.message_number;
-                let sharing = (1..=count).filter(served).count();
-                if sharing > 0 {
-                    let choice = (1..=count).filter(served).nth(processor % sharing);
-                    return choice.unwrap_or(1);
+                let mut sharing = self.io_queues_of(port, parameters.message_number);
+                if let Some(last) = sharing.len().checked_sub(1) {
+                    return sharing.nth(processor % (last + 1)).unwrap_or(1);
                 }
             }
         }

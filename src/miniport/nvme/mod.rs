@@ -202,6 +202,24 @@ impl Nvme {
         }
     }
 
+    /// The I/O queues that interrupt with `message`.
+    fn io_queues_of<P: StorPort>(
+        &self,
+        port: P,
+        message: u32,
+    ) -> impl ExactSizeIterator<Item = usize> {
+        let count = self.io_queues.load(Ordering::Relaxed) as usize;
+        let io_messages = self.settings.get(port).messages.saturating_sub(1) as usize;
+        let message = message as usize;
+        match io_messages {
+            0 if message == 0 => (1..1 + count).step_by(1),
+            _ if (1..=io_messages).contains(&message) => {
+                (message..(1 + count).max(message)).step_by(io_messages)
+            }
+            _ => (0..0).step_by(1),
+        }
+    }
+
     /// The I/O queue that a processor prefers, counted from 0.
     fn preferred_queue<P: StorPort>(&self, port: P, processor: usize) -> usize {
         let told = self.preferred.get(processor).map_or(0, |queue| queue.get(port));
@@ -230,6 +248,11 @@ impl Nvme {
         let none = Namespace { blocks: 0, block_log2: 9, eui64: 0 };
         self.namespace.set(port, namespace.filter(|_| exists).unwrap_or(none));
         self.identified.store(true, Ordering::Release);
+    }
+
+    /// There is no unit whose cache could be flushed.
+    fn has_nothing_to_flush<P: StorPort>(&self, port: P) -> bool {
+        self.is_identified() && self.identified_unit(port).is_none()
     }
 
     /// The logical unit, if there is one. Only once identified.

@@ -71,7 +71,7 @@ impl Nvme {
             }
             _ => return,
         }
-        if !self.is_dump(port) && !self.engine.is_flushing() {
+        if !self.is_dump(port) && !self.engine.is_disabling() {
             port.request_timer_call(None, 0);
         }
     }

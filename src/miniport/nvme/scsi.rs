@@ -110,18 +110,18 @@ impl Nvme {
                 Ok(Command::flush())
             }
             operation::UNMAP => self.translate_unmap(port, srb, request, &unit, &cdb),
-            operation::INQUIRY => Err(inquire(port, srb, &self.controller.get(port), &unit, &cdb)),
+            operation::INQUIRY => Err(inquire(srb, &self.controller.get(port), &unit, &cdb)),
             operation::READ_CAPACITY_10 => {
-                Err(answer(port, srb, &capacity_10(&unit.namespace), u32::MAX))
+                Err(answer(srb, &capacity_10(&unit.namespace), u32::MAX))
             }
             operation::SERVICE_ACTION_IN_16 if cdb[1] & 0x1F == READ_CAPACITY_16 => {
                 let reply = capacity_16(&unit.namespace, unit.deallocates);
-                Err(answer(port, srb, &reply, be32(&cdb, 10)))
+                Err(answer(srb, &reply, be32(&cdb, 10)))
             }
             operation::MODE_SENSE_6 | operation::MODE_SENSE_10 => {
-                Err(sense_mode(port, srb, &self.controller.get(port), &unit, &cdb))
+                Err(sense_mode(srb, &self.controller.get(port), &unit, &cdb))
             }
-            operation::REPORT_LUNS => Err(report_units(port, srb, &cdb)),
+            operation::REPORT_LUNS => Err(report_units(srb, &cdb)),
             _ => Err(Outcome::Sense(Sense::INVALID_OPERATION_CODE)),
         }
     }
@@ -193,7 +193,7 @@ impl Nvme {
             return Err(Outcome::Sense(Sense::PARAMETER_LIST_LENGTH));
         }
         let trouble = Outcome::Status(SrbStatus::INTERNAL_ERROR);
-        let buffer = DataBuffer::of(port, srb).ok_or(trouble)?;
+        let buffer = DataBuffer::of(srb).ok_or(trouble)?;
         let table = request.table(port, srb).ok_or(trouble)?;
         match gather_ranges(port, &buffer, length, &unit.namespace, &table)? {
             0 => Err(Outcome::Success),
@@ -279,13 +279,7 @@ fn check_range(namespace: &Namespace, first: u64, blocks: u32) -> Result<(), Out
 }
 
 /// INQUIRY.
-fn inquire<P: StorPort>(
-    port: P,
-    srb: Srb,
-    controller: &Controller,
-    unit: &Unit,
-    cdb: &Cdb,
-) -> Outcome {
+fn inquire(srb: Srb, controller: &Controller, unit: &Unit, cdb: &Cdb) -> Outcome {
     let (wants_page, page) = (cdb[1] & 1 != 0, cdb[2]);
     let reply = match (wants_page, page) {
         (false, 0) => Some(inquiry::standard(controller)),
@@ -295,19 +289,13 @@ fn inquire<P: StorPort>(
         }
     };
     match reply {
-        Some(reply) => answer(port, srb, reply.data(), be16(cdb, 3)),
+        Some(reply) => answer(srb, reply.data(), be16(cdb, 3)),
         None => Outcome::Sense(Sense::INVALID_FIELD_IN_CDB),
     }
 }
 
 /// MODE SENSE(6) and (10).
-fn sense_mode<P: StorPort>(
-    port: P,
-    srb: Srb,
-    controller: &Controller,
-    unit: &Unit,
-    cdb: &Cdb,
-) -> Outcome {
+fn sense_mode(srb: Srb, controller: &Controller, unit: &Unit, cdb: &Cdb) -> Outcome {
     const SAVED: u8 = 3;
     let long = cdb[0] == operation::MODE_SENSE_10;
     let asked = ModeSense {
@@ -321,20 +309,20 @@ fn sense_mode<P: StorPort>(
     }
     let allocation = if long { be16(cdb, 7) } else { u32::from(cdb[4]) };
     match inquiry::mode_sense(asked, controller, &unit.namespace) {
-        Some(reply) => answer(port, srb, reply.data(), allocation),
+        Some(reply) => answer(srb, reply.data(), allocation),
         None => Outcome::Sense(Sense::INVALID_FIELD_IN_CDB),
     }
 }
 
 /// REPORT LUNS: logical unit 0 and no other.
-fn report_units<P: StorPort>(port: P, srb: Srb, cdb: &Cdb) -> Outcome {
+fn report_units(srb: Srb, cdb: &Cdb) -> Outcome {
     const SELECT_REPORT_MAX: u8 = 2;
     if cdb[2] > SELECT_REPORT_MAX {
         return Outcome::Sense(Sense::INVALID_FIELD_IN_CDB);
     }
     let mut reply = [0; 16];
     reply[3] = 8;
-    answer(port, srb, &reply, be32(cdb, 6))
+    answer(srb, &reply, be32(cdb, 6))
 }
 
 /// READ CAPACITY(10) data: the last block, or that it has no room for it, and bytes of a block.
