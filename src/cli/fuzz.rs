@@ -10,10 +10,10 @@ use super::output::{Output, counted, grouped};
 use super::progress;
 use super::{Format, Verdict, input, worker};
 use crate::engine::campaign::{self, Plan, Reason, Summary};
-use crate::engine::catch_interrupts;
 use crate::engine::findings::Kept;
 use crate::engine::known::Known;
 use crate::engine::message::to_hex;
+use crate::engine::{catch_interrupts, release_interrupts};
 use crate::harness::BuiltIn;
 use crate::rules::RuleId;
 
@@ -89,6 +89,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     let mut listener = progress::listener(arguments.format, &plan, output);
     listener.began(&greeting(&plan));
     let result = campaign::run(&plan, &|orders| worker::command(&program, orders), &mut *listener);
+    release_interrupts();
     listener.ended();
     drop(listener);
     let summary =
@@ -281,7 +282,7 @@ impl<'a> Line<'a> {
                 Reason::Interrupted => "interrupted",
                 Reason::WorkersDied => "workers_died",
             },
-            seconds: progress.elapsed.as_secs_f64(),
+            seconds: seconds(progress.elapsed),
             runs: progress.total.runs,
             runs_per_second: progress.rate as u64,
             events: progress.total.events,
@@ -295,6 +296,11 @@ impl<'a> Line<'a> {
             artifacts: &plan.findings,
         }
     }
+}
+
+/// Seconds, to the millisecond.
+pub(super) fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
 }
 
 #[cfg(test)]

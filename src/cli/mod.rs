@@ -140,18 +140,23 @@ fn explain(error: &clap::Error) -> Result<Verdict, Failure> {
     Err(Failure::new(one_line(&error.to_string())))
 }
 
-/// What clap says in several lines: the error, then its tips; the usage is left to `--help`.
+/// What clap says in several lines: the error, then its tips. Of the usage only the subcommand is kept, to
+/// point at its help.
 fn one_line(text: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
+    let mut subcommand = "";
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line.starts_with("Usage:") || line.starts_with("For more information") {
-            continue;
+        if let Some(usage) = line.strip_prefix("Usage: lockstorm ") {
+            let word = usage.split(' ').next().unwrap_or_default();
+            subcommand = if word.starts_with(['<', '[', '-']) { "" } else { word };
+        } else if !line.starts_with("For more information") {
+            let line = line.strip_prefix("error: ").unwrap_or(line);
+            parts.push(line.strip_prefix("tip: ").unwrap_or(line));
         }
-        let line = line.strip_prefix("error: ").unwrap_or(line);
-        parts.push(line.strip_prefix("tip: ").unwrap_or(line));
     }
+    let space = if subcommand.is_empty() { "" } else { " " };
     let line = parts.join("; ").replace(":; ", ": ");
-    format!("{line}; see 'lockstorm --help'")
+    format!("{line}; see 'lockstorm {subcommand}{space}--help'")
 }
 
 #[cfg(test)]
@@ -171,6 +176,7 @@ mod tests {
         };
         let line = one_line(&parse(&["lockstorm", "fuzz", "nvme", "--second", "3"]));
         assert!(!line.contains('\n') && line.contains("--second") && line.contains("--seconds"));
+        assert!(line.ends_with("see 'lockstorm fuzz --help'"), "{line}");
         let line = one_line(&parse(&["lockstorm", "run"]));
         assert!(!line.contains('\n') && line.contains("<DRIVER>"), "{line}");
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Format;
-use super::fuzz::replay;
+use super::fuzz::{replay, seconds};
 use super::output::{Output, counted, grouped};
 use crate::engine::campaign::{Audience, Plan, Progress};
 use crate::engine::findings::Kept;
@@ -251,7 +251,7 @@ impl Audience for Json<'_> {
     fn progress(&mut self, progress: &Progress) {
         if self.clock.strikes() {
             self.write(&Line::Progress {
-                seconds: progress.elapsed.as_secs_f64(),
+                seconds: seconds(progress.elapsed),
                 runs: progress.total.runs,
                 runs_per_second: progress.rate as u64,
                 features: progress.corpus.features,

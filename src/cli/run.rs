@@ -49,6 +49,9 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     let map = Box::leak(Box::new(CoverageMap([0; 4096])));
     let mut replay = Replay { harness: Harness::new(driver, map), driver, arguments };
     let mut tally = Tally::default();
+    if arguments.trace && arguments.format == Format::Text {
+        trace::write_legend(output);
+    }
     for path in &arguments.files {
         // One unusable file does not keep the others from being run.
         match input::scenario(path).and_then(|scenario| replay.file(path, &scenario, output)) {

@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::storport::Irql;
 
-/// What stands above a table.
+/// What stands above the tables.
 const LEGEND: &str = "\
 time   virtual time since the start, in microseconds
 cpu    one column a processor: its number where it happened; elsewhere | inside a callback,
@@ -24,10 +24,14 @@ site   where in the driver
 /// Widest event text before the column of sites gives way.
 const EVENT_WIDTH: usize = 64;
 
+/// Writes what the columns and signs of a table mean.
+pub(super) fn write_legend(output: &mut Output) {
+    output.text(LEGEND);
+}
+
 /// Writes a table of events.
 pub(super) fn write(events: &[Event], processors: usize, output: &mut Output) {
     let mut lanes = Lanes::new(processors);
-    output.text(LEGEND);
     output.line(format_args!(
         "\n{:>13} {:lanes$} {:4} {:EVENT_WIDTH$} site",
         "time",

@@ -307,9 +307,7 @@ impl<'a> Campaign<'a> {
             return self.start(index);
         }
         self.audience.note(&format!(
-            "worker {index} is given up: it died {DEATHS_MAX} times soon after its start; \
-             remove the input that kills it from {}",
-            self.plan.corpus.display()
+            "worker {index} is given up: it died {DEATHS_MAX} times soon after its start"
         ));
         if self.workers.iter().all(|worker| worker.child.is_none()) {
             self.end(Reason::WorkersDied);

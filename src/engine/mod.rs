@@ -26,4 +26,6 @@ mod libfuzzer;
 mod signals;
 
 pub use libfuzzer::INPUT_MAX;
-pub use signals::{catch_interrupts, interrupted, report_deadly_signals, run_begins, run_ends};
+pub use signals::{
+    catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
+};

@@ -5,10 +5,21 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 /// Somebody asked to stop: Ctrl-C, a termination, a closed terminal.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Turns Ctrl-C, SIGTERM and SIGHUP into a request that [`interrupted`] tells. A second Ctrl-C kills.
+/// Signals that ask for an end.
+const REQUESTS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Turns Ctrl-C, SIGTERM and SIGHUP into a request that [`interrupted`] tells, however often they come:
+/// `timeout` and terminals send them to a process and to its group.
 pub fn catch_interrupts() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        handle(signal, note_interrupt as *const () as usize, libc::SA_RESETHAND | libc::SA_RESTART);
+    for signal in REQUESTS {
+        handle(signal, note_interrupt as *const () as usize, libc::SA_RESTART);
+    }
+}
+
+/// Lets them end the process again.
+pub fn release_interrupts() {
+    for signal in REQUESTS {
+        handle(signal, libc::SIG_DFL, 0);
     }
 }
 
@@ -24,7 +35,7 @@ extern "C" fn note_interrupt(_: libc::c_int) {
 
 /// Leaves Ctrl-C and its like to the parent: a terminal sends them to the whole process group.
 pub(super) fn ignore_interrupts() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in REQUESTS {
         handle(signal, libc::SIG_IGN, 0);
     }
 }
@@ -44,7 +55,7 @@ fn handle(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) 
 /// Seconds of processor time that one run may take. A run takes microseconds; what takes this long has a
 /// loop that no event interrupts. Processor time, so that neither a busy nor a suspended machine
 /// makes a false alarm.
-const STUCK_SECONDS: u64 = 10;
+const STUCK_SECONDS: u64 = 5;
 
 /// Runs begun and ended: odd while one is under way.
 static TURN: AtomicU64 = AtomicU64::new(0);
