@@ -1,16 +1,15 @@
 //! `lockstorm run`: replays scenarios.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::output::{Output, counted, grouped};
 use super::{Format, Verdict, input, trace};
-use crate::coverage::CoverageMap;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::harness::{BuiltIn, End, Harness, Outcome};
+use crate::harness::{BuiltIn, Harness, Outcome};
+use crate::machine::End;
 use crate::rules::{Finding, Severity};
 use crate::scenario::Scenario;
 
@@ -40,14 +39,10 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// The second run of a scenario says nothing that the first has not said.
-static SECOND_RUN: AtomicBool = AtomicBool::new(false);
-
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let driver = input::driver(&arguments.driver)?;
-    print_panics_once();
-    let map = Box::leak(Box::new(CoverageMap([0; 4096])));
-    let mut replay = Replay { harness: Harness::new(driver, map), driver, arguments };
+    let mut replay = Replay { harness: Harness::alone(driver), driver, arguments };
+    replay.harness.hash_events(true);
     let mut tally = Tally::default();
     if arguments.trace && arguments.format == Format::Text {
         trace::write_legend(output);
@@ -68,16 +63,6 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         output.line(tally.line());
     }
     Ok(tally.verdict())
-}
-
-/// A driver's panic is caught by the harness and becomes a finding; its message helps, once.
-fn print_panics_once() {
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !SECOND_RUN.load(Ordering::Relaxed) {
-            print(panic);
-        }
-    }));
 }
 
 #[derive(Default)]
@@ -150,26 +135,24 @@ impl Replay<'_> {
         run_begins();
         let outcome = self.harness.run(scenario);
         run_ends();
-        SECOND_RUN.fetch_xor(true, Ordering::Relaxed);
         outcome
     }
 
-    fn violates(&self, outcome: &Outcome) -> bool {
-        let counts = |finding: &Finding| {
-            finding.severity == Severity::Error || self.arguments.warnings_as_errors
-        };
+    fn violates(&mut self, outcome: &Outcome) -> bool {
+        let warnings_count = self.arguments.warnings_as_errors;
+        let findings = self.harness.findings();
         // A run that ends badly without a finding has found something all the same.
-        let ends_badly = outcome.end != End::Quiet && self.harness.findings().is_empty();
-        ends_badly || self.harness.findings().iter().any(counts)
+        (outcome.end != End::Quiet && findings.is_empty())
+            || findings.iter().any(|found| warnings_count || found.severity == Severity::Error)
     }
 
-    fn tell(&self, path: &Path, scenario: &Scenario, outcome: &Outcome, output: &mut Output) {
-        let findings = self.harness.findings();
+    fn tell(&mut self, path: &Path, scenario: &Scenario, outcome: &Outcome, output: &mut Output) {
         if self.arguments.trace {
             let processors = usize::from(scenario.setup.processors);
             trace::write(self.harness.events(), processors, output);
             output.line("");
         }
+        let findings = self.harness.findings();
         let found = match findings.len() as u64 {
             0 => String::new(),
             n => format!(", {}", counted(n, "finding")),
@@ -188,8 +171,8 @@ impl Replay<'_> {
         }
     }
 
-    fn line(&self, path: &Path, outcome: &Outcome) -> Line {
-        let events = self.harness.events().iter().map(trace::Row::new);
+    fn line(&mut self, path: &Path, outcome: &Outcome) -> Line {
+        let trace = self.arguments.trace;
         Line {
             file: path.display().to_string(),
             driver: self.driver.name(),
@@ -199,7 +182,7 @@ impl Replay<'_> {
             virtual_ns: outcome.virtual_ns,
             hash: format!("{:016x}", outcome.hash),
             findings: self.harness.findings().iter().map(FindingLine::new).collect(),
-            trace: self.arguments.trace.then(|| events.collect()),
+            trace: trace.then(|| self.harness.events().iter().map(trace::Row::new).collect()),
         }
     }
 
@@ -211,7 +194,7 @@ impl Replay<'_> {
                 let words = serde_json::json!({
                     "file": path.display().to_string(),
                     "driver": self.driver.name(),
-                    "end": end_name(End::Crashed),
+                    "end": end_name(End::Crash),
                     "findings": [
                         { "rule": "driver.crashed", "severity": "error", "line": line }
                     ],
@@ -228,7 +211,7 @@ fn end_name(end: End) -> &'static str {
         End::Violation => "violation",
         End::Deadlock => "deadlock",
         End::Hang => "hang",
-        End::Crashed => "crashed",
+        End::Crash => "crashed",
     }
 }
 

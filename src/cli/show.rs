@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let scenario = input::scenario(&arguments.file)?;
     match arguments.format {
-        Format::Text => output.line(text::to_text(&scenario).trim_end()),
+        Format::Text => output.text(&text::write(&scenario)),
         Format::Json => output.json(&scenario),
     }
     Ok(Verdict::Clean)

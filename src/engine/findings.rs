@@ -102,7 +102,7 @@ fn write_artifact(directory: &Path, found: &Found) -> Result<PathBuf, String> {
     let say = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
     write_whole(&bytes, &found.input).map_err(|error| say(&bytes, error))?;
     let ron = append(&stem, ".ron");
-    let text = format!("// {}\n{}", found.line, text::to_text(&codec::decode(&found.input)));
+    let text = format!("// {}\n{}", found.line, text::write(&codec::decode(&found.input)));
     write_whole(&ron, text.as_bytes()).map_err(|error| say(&ron, error))?;
     Ok(bytes)
 }

@@ -21,7 +21,7 @@ pub const INPUT_MAX: usize = codec::SCENARIO_BYTES_MAX;
     any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"),
     unsafe(link_section = "__libfuzzer_extra_counters")
 )]
-static mut COUNTERS: CoverageMap = CoverageMap([0; 4096]);
+static mut COUNTERS: CoverageMap = CoverageMap::new();
 
 /// The counters, for the harness to write during a run.
 ///

@@ -121,7 +121,7 @@ const DEADLY: [(libc::c_int, &str, &str); 7] = [
     (libc::SIGFPE, "SIGFPE", "the driver divided by zero"),
     (libc::SIGTRAP, "SIGTRAP", "the driver ran a breakpoint"),
     (libc::SIGABRT, "SIGABRT", "the driver aborted"),
-    (libc::SIGVTALRM, "SIGVTALRM", "the driver loops without end and without a call of StorPort"),
+    (libc::SIGVTALRM, "SIGVTALRM", "the run never ends: a loop without any call of StorPort"),
 ];
 
 /// Name and meaning of a signal that a driver caused; `None` for one that came from outside.

@@ -60,7 +60,6 @@ pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
     signals::ignore_interrupts();
     let recorder = Recorder::create(&orders.recorder)?;
     watch_leash();
-    quiet_panics();
     signals::watch();
     // SAFETY: this process calls this function once, and so `counters`.
     let harness = Harness::new(orders.driver, unsafe { libfuzzer::counters() });
@@ -125,19 +124,6 @@ fn watch_leash() {
     });
 }
 
-/// The harness turns a driver's panic into a finding; thousands of messages a second help nobody. The
-/// first few go to the worker's log.
-fn quiet_panics() {
-    static LEFT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(16);
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let left = LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        if left.is_ok() {
-            print(panic);
-        }
-    }));
-}
-
 struct Worker {
     harness: Harness,
     recorder: Recorder,
@@ -183,14 +169,14 @@ impl Worker {
         let size = size(self.harness.scenario());
         let mut input = Vec::new();
         for at in 0..self.harness.findings().len() {
-            let finding = &self.harness.findings()[at];
+            let finding = self.harness.findings()[at];
             let shortest = self.shortest.entry(finding.id()).or_insert(usize::MAX);
             if size < *shortest {
                 *shortest = size;
                 if input.is_empty() {
                     codec::encode(self.harness.scenario(), &mut input);
                 }
-                let found = Found::new(finding, input.clone());
+                let found = Found::new(&finding, input.clone());
                 self.send(&Message::Found(found));
             }
         }
