@@ -177,6 +177,29 @@ pub enum Routine {
     Synchronized,
 }
 
+impl Routine {
+    /// Every routine, in the order of declaration.
+    pub const ALL: [Routine; 17] = [
+        Routine::FindAdapter,
+        Routine::Initialize,
+        Routine::PassiveInitialize,
+        Routine::BuildIo,
+        Routine::StartIo,
+        Routine::Interrupt,
+        Routine::MessageInterrupt,
+        Routine::Dpc,
+        Routine::Timer,
+        Routine::TimerEx,
+        Routine::WorkItem,
+        Routine::ResetBus,
+        Routine::StateChange,
+        Routine::AdapterControl,
+        Routine::UnitControl,
+        Routine::TracingEnabled,
+        Routine::Synchronized,
+    ];
+}
+
 /// Physical or virtual miniport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Miniport {
@@ -249,7 +272,7 @@ pub enum Owner {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     // The run.
     /// First event of every run.

@@ -85,6 +85,11 @@ pub enum InterruptKind {
     Line,
 }
 
+impl InterruptKind {
+    /// Every value.
+    pub const ALL: [InterruptKind; 2] = [InterruptKind::Messages, InterruptKind::Line];
+}
+
 /// Which processor an interrupt goes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Affinity {
@@ -97,6 +102,12 @@ pub enum Affinity {
     First,
     /// All to the last.
     Last,
+}
+
+impl Affinity {
+    /// Every value.
+    pub const ALL: [Affinity; 4] =
+        [Affinity::Spread, Affinity::SpreadFromOne, Affinity::First, Affinity::Last];
 }
 
 /// What StorPortGetStartIoPerfParams answers.
@@ -113,6 +124,17 @@ pub enum StartIoMessage {
     RoundRobin,
     /// The routine fails with STOR_STATUS_UNSUCCESSFUL.
     Refused,
+}
+
+impl StartIoMessage {
+    /// Every value.
+    pub const ALL: [StartIoMessage; 5] = [
+        StartIoMessage::OfProcessor,
+        StartIoMessage::Zero,
+        StartIoMessage::Last,
+        StartIoMessage::RoundRobin,
+        StartIoMessage::Refused,
+    ];
 }
 
 /// STOR_PERF_* flags as bits, those that a miniport can ask for.
@@ -161,7 +183,7 @@ pub struct Failures {
     pub perf_opts: bool,
     /// StorPortInitializeTimer and StorPortInitializeWorker fail.
     pub timer_and_worker: bool,
-    /// StorPortGetScatterGatherList returns NULL on the n-th call; 0 is never.
+    /// StorPortGetScatterGatherList returns NULL on the n-th call, n up to 63; 0 is never.
     pub scatter_gather: u8,
 }
 
@@ -181,13 +203,13 @@ pub struct Manner {
     pub slow_ready: bool,
     /// It never becomes ready.
     pub never_ready: bool,
-    /// It fails the creation of the n-th I/O queue; 0 is none.
+    /// It fails the creation of the n-th I/O queue, n up to 16; 0 is none.
     pub queue_creation_fails: u8,
     /// It answers commands that a reset should have dropped.
     pub answers_after_reset: bool,
     /// It coalesces: one interrupt for several completions.
     pub coalesces: bool,
-    /// It sends an interrupt with nothing behind it, once for every such command count; 0 is never.
+    /// It sends an interrupt with nothing behind it after every so many commands, up to 15; 0 is never.
     pub spurious_every: u8,
     /// Its identify data is hostile garbage.
     pub garbage_identify: bool,
@@ -221,4 +243,10 @@ pub enum DeviceOrder {
     Reversed,
     /// By each command's own latency.
     ByLatency,
+}
+
+impl DeviceOrder {
+    /// Every value.
+    pub const ALL: [DeviceOrder; 3] =
+        [DeviceOrder::InOrder, DeviceOrder::Reversed, DeviceOrder::ByLatency];
 }

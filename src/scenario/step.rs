@@ -127,7 +127,7 @@ impl Step {
 }
 
 /// An I/O request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Io {
     /// What.
     pub kind: IoKind,
@@ -139,6 +139,24 @@ pub struct Io {
     pub offset: u8,
     /// How the device answers.
     pub answer: Answer,
+}
+
+impl Default for Io {
+    fn default() -> Self {
+        Io { kind: IoKind::Read, block: 0, blocks: 1, offset: 0, answer: Answer::default() }
+    }
+}
+
+impl Io {
+    /// The request without what its kind ignores: the one form of all that mean the same.
+    #[must_use]
+    pub const fn canonical(self) -> Io {
+        match self.kind {
+            IoKind::Read | IoKind::Write => self,
+            IoKind::Unmap => Io { offset: 0, ..self },
+            IoKind::Flush => Io { block: 0, blocks: 1, offset: 0, ..self },
+        }
+    }
 }
 
 /// Kind of I/O.
@@ -153,6 +171,11 @@ pub enum IoKind {
     Flush,
     /// UNMAP.
     Unmap,
+}
+
+impl IoKind {
+    /// Every value.
+    pub const ALL: [IoKind; 4] = [IoKind::Read, IoKind::Write, IoKind::Flush, IoKind::Unmap];
 }
 
 /// How the device answers one command.
@@ -184,6 +207,20 @@ pub enum Outcome {
     Twice,
     /// A completion whose identifier names no command, then the right one.
     Garbage,
+}
+
+impl Outcome {
+    /// Every value.
+    pub const ALL: [Outcome; 8] = [
+        Outcome::Success,
+        Outcome::MediaError,
+        Outcome::Retry,
+        Outcome::Silence,
+        Outcome::Late,
+        Outcome::NoInterrupt,
+        Outcome::Twice,
+        Outcome::Garbage,
+    ];
 }
 
 /// A request for information.
@@ -234,6 +271,33 @@ pub enum Query {
     FunctionUnknown,
 }
 
+impl Query {
+    /// Every value.
+    pub const ALL: [Query; 21] = [
+        Query::Inquiry,
+        Query::VpdPages,
+        Query::VpdSerial,
+        Query::VpdDevice,
+        Query::VpdBlockLimits,
+        Query::VpdCharacteristics,
+        Query::VpdProvisioning,
+        Query::ReadCapacity10,
+        Query::ReadCapacity16,
+        Query::ModeSense6,
+        Query::ModeSense10,
+        Query::ReportLuns,
+        Query::TestUnitReady,
+        Query::StartStopUnit,
+        Query::Unknown,
+        Query::AbsentLun,
+        Query::FunctionFlush,
+        Query::FunctionShutdown,
+        Query::FunctionPnp,
+        Query::FunctionPower,
+        Query::FunctionUnknown,
+    ];
+}
+
 /// What StorPort resets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResetTier {
@@ -246,6 +310,12 @@ pub enum ResetTier {
     Bus,
     /// SRB_FUNCTION_ABORT_COMMAND for the oldest outstanding request.
     Abort,
+}
+
+impl ResetTier {
+    /// Every value.
+    pub const ALL: [ResetTier; 4] =
+        [ResetTier::LogicalUnit, ResetTier::Target, ResetTier::Bus, ResetTier::Abort];
 }
 
 /// What happens to the adapter.
@@ -264,6 +334,17 @@ pub enum AdapterAction {
     QuerySupported,
 }
 
+impl AdapterAction {
+    /// Every value.
+    pub const ALL: [AdapterAction; 5] = [
+        AdapterAction::StopAndRestart,
+        AdapterAction::PowerCycle,
+        AdapterAction::SurpriseRemoval,
+        AdapterAction::TracingEnabled,
+        AdapterAction::QuerySupported,
+    ];
+}
+
 /// What happens to the unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnitAction {
@@ -278,4 +359,15 @@ pub enum UnitAction {
     Remove,
     /// ScsiUnitSurpriseRemoval.
     SurpriseRemoval,
+}
+
+impl UnitAction {
+    /// Every value.
+    pub const ALL: [UnitAction; 5] = [
+        UnitAction::Start,
+        UnitAction::Usage,
+        UnitAction::Power,
+        UnitAction::Remove,
+        UnitAction::SurpriseRemoval,
+    ];
 }

@@ -7,7 +7,9 @@
 use core::ffi::c_void;
 
 use super::address::StorAddress;
-use super::config::{HwInitializationData, PortConfigurationInformation};
+use super::config::{
+    HwFindAdapter, HwInitializationData, PortConfigurationInformation, VirtualHwFindAdapter,
+};
 use super::control::{ScsiAdapterControlType, ScsiSupportedControlTypeList, ScsiUnitControlType};
 use super::dpc::StorDpc;
 use super::miniport::Miniport;
@@ -20,7 +22,17 @@ pub fn initialization_data<P: StorPort, M: Miniport<P>>() -> HwInitializationDat
     let traits = M::INITIALIZATION;
     let physical = !traits.is_virtual;
     let mut data = HwInitializationData::new();
-    data.hw_find_adapter = Some(find_adapter::<P, M>);
+    data.hw_find_adapter = Some(if physical {
+        find_adapter::<P, M>
+    } else {
+        // SAFETY: VIRTUAL_HW_INITIALIZATION_DATA has the same layout but for the prototype of this
+        // one pointer; StorPort tells the two apart by STOR_FEATURE_VIRTUAL_MINIPORT.
+        unsafe {
+            core::mem::transmute::<VirtualHwFindAdapter, HwFindAdapter>(
+                virtual_find_adapter::<P, M>,
+            )
+        }
+    });
     data.hw_initialize = Some(initialize::<P, M>);
     data.hw_start_io = Some(start_io::<P, M>);
     data.hw_reset_bus = Some(reset_bus::<P, M>);
@@ -77,6 +89,24 @@ pub unsafe extern "system-unwind" fn find_adapter<P: StorPort, M: Miniport<P>>(
     // SAFETY: see `find_adapter`'s contract.
     let ((core, port), config) = unsafe { (core_of::<P, M>(extension), &mut *config) };
     core.find_adapter(port, context, config).0
+}
+
+/// VirtualHwStorFindAdapter: one parameter more, the lower device object.
+///
+/// # Safety
+///
+/// See [`find_adapter`].
+pub unsafe extern "system-unwind" fn virtual_find_adapter<P: StorPort, M: Miniport<P>>(
+    extension: *mut c_void,
+    context: *mut c_void,
+    bus_information: *mut c_void,
+    _lower_device: *mut c_void,
+    argument: *mut u8,
+    config: *mut PortConfigurationInformation,
+    again: *mut u8,
+) -> u32 {
+    // SAFETY: see `find_adapter`'s contract.
+    unsafe { find_adapter::<P, M>(extension, context, bus_information, argument, config, again) }
 }
 
 /// HwStorInitialize.

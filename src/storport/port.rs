@@ -500,6 +500,29 @@ pub unsafe trait Executive: StorPort {
     #[track_caller]
     unsafe fn ke_release_in_stack_queued_spin_lock(self, handle: *mut KlockQueueHandle);
 
+    /// KeAcquireInStackQueuedSpinLockAtDpcLevel. IRQL: DISPATCH_LEVEL or above.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_acquire_in_stack_queued_spin_lock`].
+    #[track_caller]
+    unsafe fn ke_acquire_in_stack_queued_spin_lock_at_dpc_level(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+    );
+
+    /// KeReleaseInStackQueuedSpinLockFromDpcLevel. IRQL: DISPATCH_LEVEL or above.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_release_in_stack_queued_spin_lock`].
+    #[track_caller]
+    unsafe fn ke_release_in_stack_queued_spin_lock_from_dpc_level(
+        self,
+        handle: *mut KlockQueueHandle,
+    );
+
     /// KeRaiseIrql: returns the IRQL before.
     #[track_caller]
     fn ke_raise_irql(self, irql: Irql) -> Irql;

@@ -1,0 +1,271 @@
+//! The admin command set.
+
+use super::*;
+use crate::device::nvme::fault::LATE;
+
+fn identify(rig: &mut Rig, cns: u32, nsid: u32) -> Cqe {
+    rig.memory.at(ADMIN_DATA, 4096).fill(0xA5);
+    let words = [cns, 0, 0, 0, 0, 0];
+    rig.admin(Sqe { opcode: 6, nsid, prp: [ADMIN_DATA, 0], words, ..Sqe::default() })
+}
+
+fn set_feature(rig: &mut Rig, id: u32, value: u32) -> Cqe {
+    rig.admin(Sqe { opcode: 9, words: [id, value, 0, 0, 0, 0], ..Sqe::default() })
+}
+
+fn get_feature(rig: &mut Rig, id: u32, value: u32) -> Cqe {
+    rig.admin(Sqe { opcode: 10, words: [id, value, 0, 0, 0, 0], ..Sqe::default() })
+}
+
+#[test]
+fn registers_say_what_the_controller_is() {
+    let mut rig = Rig::powered(Manner { queue_entries: 17, ..Manner::default() });
+    assert_eq!(rig.read(offset::CAP_LOW) & 0xFFFF, 16, "zero-based queue entries");
+    assert_eq!(rig.read(offset::CAP_HIGH) & 0xF, 0, "doorbell stride");
+    assert_eq!(rig.read(offset::CAP_HIGH) >> 5 & 1, 1, "NVM command set");
+    assert_eq!(rig.read(offset::VS), 0x0001_0400);
+    let config = rig.device.config_space();
+    assert_eq!(config[9..12], [2, 8, 1], "class code");
+    assert_eq!(rig.device.geometry(), (512, 128));
+}
+
+#[test]
+fn identify_controller_and_namespace() {
+    let mut rig = Rig::enabled(Manner::default());
+    assert_eq!(identify(&mut rig, 1, 0).status, 0);
+    let page = rig.memory.at(ADMIN_DATA, 4096).to_vec();
+    assert_eq!(page[4..18], *b"LOCKSTORM-0001");
+    assert_eq!((page[77], page[512], page[513]), (4, 0x66, 0x44));
+    assert_eq!(page[516..520], [1, 0, 0, 0], "one namespace");
+    assert_eq!(identify(&mut rig, 0, 1).status, 0);
+    let page = rig.memory.at(ADMIN_DATA, 4096).to_vec();
+    assert_eq!(page[0..8], [128, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(page[128..132], [0, 0, 9, 0], "512 bytes, no metadata");
+    for nsid in [0, 2, !0] {
+        assert_eq!(identify(&mut rig, 0, nsid).status, 0x0B);
+        assert_eq!(rig.memory.at(ADMIN_DATA, 1)[0], 0xA5, "nothing transferred");
+    }
+    assert_eq!(identify(&mut rig, 0x10, 1).status, 0x02);
+}
+
+#[test]
+fn identify_lists_and_descriptors() {
+    let mut rig = Rig::enabled(Manner::default());
+    for (after, first) in [(0, 1), (1, 0), (0xFFFF_FFFD, 0)] {
+        assert_eq!(identify(&mut rig, 2, after).status, 0);
+        assert_eq!(rig.memory.at(ADMIN_DATA, 8), [first, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    assert_eq!(identify(&mut rig, 2, 0xFFFF_FFFE).status, 0x0B);
+    assert_eq!(identify(&mut rig, 3, 1).status, 0);
+    let page = rig.memory.at(ADMIN_DATA, 60).to_vec();
+    assert_eq!((page[0..2].to_vec(), page[12..14].to_vec()), (vec![1, 8], vec![2, 16]));
+    assert_eq!((page[32..34].to_vec(), page[52]), (vec![3, 16], 0));
+}
+
+#[test]
+fn garbage_identify_is_the_same_each_time_and_never_has_a_plausible_wrong_block_size() {
+    for latency in 0..16 {
+        let manner = Manner { garbage_identify: true, latency, ..Manner::default() };
+        let mut pages = Vec::new();
+        for _ in 0..2 {
+            let mut rig = Rig::enabled(manner);
+            assert_eq!(identify(&mut rig, 0, 1).status, 0);
+            let page = rig.memory.at(ADMIN_DATA, 4096).to_vec();
+            let format = usize::from(page[26] & 0xF);
+            assert!(!(10..=16).contains(&page[130 + 4 * format]));
+            pages.push(page);
+        }
+        assert_eq!(pages[0], pages[1]);
+    }
+}
+
+#[test]
+fn number_of_queues_is_what_is_granted() {
+    let mut rig = Rig::enabled(Manner { queue_pairs: 3, ..Manner::default() });
+    assert_eq!(get_feature(&mut rig, 7, 0).result, 0x0002_0002);
+    assert_eq!(set_feature(&mut rig, 7, 0x0007_0001).result, 0x0002_0001);
+    assert_eq!(set_feature(&mut rig, 7, 0x0001_FFFF).status, 0x02);
+    assert_eq!(rig.create_completion(3, 8, 0).status, 0);
+    assert_eq!(rig.create_completion(4, 8, 0).status, 0x101);
+    assert_eq!(rig.create_submission(3, 8, 3).status, 0x101, "two were asked for");
+    assert_eq!(set_feature(&mut rig, 7, 0).status, 0x0C, "queues exist");
+}
+
+#[test]
+fn features_are_kept_until_a_reset() {
+    let mut rig = Rig::enabled(Manner::default());
+    assert_eq!(get_feature(&mut rig, 6, 0).result, 1, "write cache on");
+    assert_eq!(set_feature(&mut rig, 6, 0).status, 0);
+    assert_eq!(set_feature(&mut rig, 8, 0x0503).status, 0);
+    assert_eq!(set_feature(&mut rig, 9, 0x1_0002).status, 0);
+    assert_eq!(get_feature(&mut rig, 6, 0).result, 0);
+    assert_eq!(get_feature(&mut rig, 8, 0).result, 0x0503);
+    assert_eq!(get_feature(&mut rig, 9, 2).result, 0x1_0002);
+    assert_eq!(get_feature(&mut rig, 9, 3).result, 3);
+    assert_eq!(get_feature(&mut rig, 1 << 8 | 6, 0).result, 1, "default");
+    assert_eq!(get_feature(&mut rig, 3 << 8 | 6, 0).result, 4, "changeable");
+    assert_eq!(set_feature(&mut rig, 1 << 31 | 6, 0).status, 0x10D);
+    assert_eq!(set_feature(&mut rig, 0x0C, 0).status, 0x02);
+    assert_eq!(get_feature(&mut rig, 0, 0).status, 0x02);
+    rig.write(offset::CC, 0);
+    rig.pass(MILLISECOND);
+    rig.enable();
+    assert_eq!(get_feature(&mut rig, 6, 0).result, 1);
+}
+
+#[test]
+fn queues_are_checked() {
+    let mut rig = Rig::ready(Manner::default());
+    let base = BASE + 0x2_0000;
+    let size = 32;
+    for (name, command, status) in [
+        ("identifier 0", queue_command(5, 0, 8, base, 3), 0x101),
+        ("identifier in use", queue_command(5, 1, 8, base, 3), 0x101),
+        ("identifier out of range", queue_command(5, 9, 8, base, 3), 0x101),
+        ("one entry", queue_command(5, 3, 1, base, 3), 0x102),
+        ("too many entries", queue_command(5, 3, size + 1, base, 3), 0x102),
+        ("offset", queue_command(5, 3, 8, base + 64, 3), 0x13),
+        ("not contiguous", queue_command(5, 3, 8, base, 2), 0x02),
+        ("vector", queue_command(5, 3, 8, base, 64 << 16 | 3), 0x108),
+        ("submission in use", queue_command(1, 1, 8, base, 1 << 16 | 1), 0x101),
+        ("no completion queue", queue_command(1, 3, 8, base, 3 << 16 | 1), 0x100),
+        ("admin completion queue", queue_command(1, 3, 8, base, 1), 0x100),
+        ("largest", queue_command(5, 3, size, base, 3), 0),
+        ("delete one that feeds", queue_command(4, 1, 1, 0, 0), 0x10C),
+        ("delete none", queue_command(4, 5, 1, 0, 0), 0x101),
+        ("delete the admin queue", queue_command(0, 0, 1, 0, 0), 0x101),
+        ("delete submission", queue_command(0, 1, 1, 0, 0), 0),
+        ("then completion", queue_command(4, 1, 1, 0, 0), 0),
+        ("gone", queue_command(0, 1, 1, 0, 0), 0x101),
+    ] {
+        assert_eq!(rig.admin(command).status, status, "{name}");
+    }
+}
+
+#[test]
+fn queues_need_entry_sizes() {
+    let mut rig = Rig::powered(Manner::default());
+    rig.configure();
+    rig.write(offset::CC, 1);
+    rig.pass(MILLISECOND);
+    assert_eq!(rig.create_completion(1, 8, 0).status, 0x102);
+}
+
+#[test]
+fn the_scenario_can_fail_the_creation_of_a_queue() {
+    let mut rig = Rig::enabled(Manner { queue_creation_fails: 3, ..Manner::default() });
+    rig.create_pair(1, 8);
+    assert_eq!(rig.create_completion(2, 8, 2).status, 0x06);
+    rig.create_pair(2, 8);
+}
+
+#[test]
+fn deleting_a_queue_ends_its_commands() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.submit_with(1, read(1, 0, 1), Outcome::Silence);
+    rig.submit_with(1, read(2, 0, 1), Outcome::Late);
+    rig.submit_with(2, read(1, 0, 1).data(DATA + 512, 0), Outcome::Silence);
+    assert_eq!(rig.admin(queue_command(0, 1, 1, 0, 0)).status, 0);
+    assert_eq!(rig.reap(1).iter().map(|c| (c.cid, c.status)).collect::<Vec<_>>(), [(1, 8), (2, 8)]);
+    assert!(!rig.device.owns(DATA, 512));
+    assert!(rig.device.owns(DATA + 512, 512), "the other queue's command is still there");
+    assert_eq!(rig.answers_after(1, 2 * LATE), []);
+}
+
+#[test]
+fn abort_ends_a_command() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.submit_with(1, read(1, 0, 1), Outcome::Silence);
+    assert!(rig.device.owns(DATA, 1));
+    assert_eq!(rig.abort(1, 1).result & 1, 0, "aborted");
+    assert!(!rig.device.owns(DATA, 1));
+    assert_eq!(rig.answers_after(1, 0), [(1, 7)]);
+    assert_eq!(rig.abort(1, 1).result & 1, 1, "nothing to abort");
+    assert_eq!(rig.abort(300, 1).result & 1, 1, "no such queue");
+}
+
+#[test]
+fn an_abort_whose_victim_has_no_room_for_an_answer_does_nothing() {
+    let mut rig = Rig::ready(Manner::default());
+    for cid in 0..6 {
+        rig.submit(1, read(cid, 0, 1));
+    }
+    rig.pass(MILLISECOND);
+    rig.submit_with(1, read(6, 0, 1), Outcome::Silence);
+    assert_eq!(rig.abort(1, 6).result & 1, 1);
+    assert!(rig.device.owns(DATA, 1));
+    assert_eq!(rig.reap(1).len(), 6);
+    assert_eq!(rig.abort(1, 6).result & 1, 0);
+}
+
+#[test]
+fn too_many_aborts_at_once() {
+    let mut rig = Rig::ready(Manner::default());
+    for cid in 0..6 {
+        rig.push(0, Sqe { opcode: 8, cid, words: [1, 0, 0, 0, 0, 0], ..Sqe::default() });
+    }
+    rig.ring(0);
+    let statuses: Vec<_> = rig.answers_after(0, MILLISECOND).iter().map(|a| a.1).collect();
+    assert_eq!(statuses, [0, 0, 0, 0, 0x103, 0x103]);
+}
+
+fn event_request(cid: u16) -> Sqe {
+    Sqe { opcode: 0x0C, cid, ..Sqe::default() }
+}
+
+fn get_log(rig: &mut Rig, page: u32, dwords: u32, offset: u32) -> Cqe {
+    let words = [(dwords - 1) << 16 | page, 0, offset, 0, 0, 0];
+    rig.admin(Sqe { opcode: 2, prp: [ADMIN_DATA, 0], words, ..Sqe::default() })
+}
+
+#[test]
+fn event_requests_are_held_until_a_doorbell_is_written_wrongly() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.submit(0, event_request(1));
+    rig.submit(0, event_request(2));
+    assert_eq!(rig.answers_after(0, SECOND), []);
+    rig.write(0x1000 + 8 * 5, 1);
+    let cqe = rig.take(0).expect("an event");
+    assert_eq!((cqe.cid, cqe.result), (1, 0x0001_0000));
+    rig.write(0x1000 + 8, 8);
+    assert_eq!(rig.take(0), None, "masked until the log is read");
+    assert_eq!(get_log(&mut rig, 1, 16, 0).status, 0);
+    rig.write(0x1000 + 8, 8);
+    let cqe = rig.take(0).expect("another event");
+    assert_eq!((cqe.cid, cqe.result), (2, 0x0001_0100));
+}
+
+#[test]
+fn only_so_many_event_requests() {
+    let mut rig = Rig::ready(Manner::default());
+    for cid in 0..5 {
+        rig.submit(0, event_request(cid));
+    }
+    assert_eq!(rig.answers_after(0, MILLISECOND), [(4, 0x105)]);
+    rig.submit(0, event_request(2));
+    assert_eq!(rig.answers_after(0, MILLISECOND), [(2, 0x03)], "identifier is held");
+    assert_eq!(rig.abort(0, 2).status, 0);
+    rig.submit(0, event_request(9));
+    assert_eq!(rig.answers_after(0, MILLISECOND), []);
+}
+
+#[test]
+fn log_pages() {
+    let mut rig = Rig::enabled(Manner::default());
+    rig.memory.at(ADMIN_DATA, 4096).fill(0xA5);
+    assert_eq!(get_log(&mut rig, 2, 2, 0).status, 0);
+    assert_eq!(rig.memory.at(ADMIN_DATA, 9), [0, 0x2C, 1, 100, 10, 0, 0, 0, 0xA5]);
+    assert_eq!(get_log(&mut rig, 2, 1, 4).status, 0);
+    assert_eq!(rig.memory.at(ADMIN_DATA, 2), [10, 0], "from an offset");
+    assert_eq!(get_log(&mut rig, 2, 1, 516).status, 0x02);
+    assert_eq!(get_log(&mut rig, 0x55, 1, 0).status, 0x109);
+    assert_eq!(get_log(&mut rig, 2, 0x8000, 0).status, 0x02, "longer than a transfer can be");
+}
+
+#[test]
+fn unknown_admin_commands_are_refused() {
+    let mut rig = Rig::enabled(Manner::default());
+    for opcode in [0x03, 0x10, 0x18, 0x80, 0xC0] {
+        assert_eq!(rig.admin(Sqe { opcode, ..Sqe::default() }).status, 0x01);
+    }
+}

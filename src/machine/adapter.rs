@@ -1,0 +1,547 @@
+//! The life of an adapter, as StorPort leads it: found, initialised, stopped, restarted, removed.
+//!
+//! Everything here runs as a thread of StorPort's on a virtual processor. IRQLs and locks of each callback are
+//! those of the lock table
+//! (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock>);
+//! for stopping and restarting, whose own page disagrees with that table, the scenario chooses.
+
+use std::ffi::c_void;
+
+use super::interrupt::{DIRQL, uses_messages};
+use super::memory::{EXTENSION_BYTES, REGISTERS_PHYSICAL, SRB_EXTENSION_BYTES};
+use super::port::Port;
+use super::state::{Phase, State};
+use crate::event::{
+    Adapter as Facts, ConfigurationMistake, Duplex, Interrupts, Kind, Miniport, Routine, Sink, Site,
+};
+use crate::scenario::{AdapterAction, UnitAction};
+use crate::storport::address::StorAddrBtl8;
+use crate::storport::config::{
+    AccessRange, DUMP_MODE_CRASH, HwFindAdapter, HwMessageInterrupt, HwPassiveInitializeRoutine,
+    InterfaceType, InterruptSynchronizationMode, KinterruptMode, SP_UNINITIALIZED_VALUE,
+    SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK, STOR_FEATURE_VIRTUAL_MINIPORT, SCSI_DMA64_SYSTEM_SUPPORTED,
+    StorSynchronizationModel, VirtualHwFindAdapter,
+};
+use crate::storport::control::{ScsiAdapterControlType, ScsiUnitControlType};
+use crate::storport::memory::PhysicalAddress;
+use crate::storport::{Irql, PortConfigurationInformation, SpReturn};
+
+/// Longest transfer that the machine has memory for.
+const TRANSFER_BYTES: u32 = 48 * 512;
+/// Control types that StorPort asks about.
+const CONTROL_TYPES: usize = 32;
+/// STOR_DEVICE_POWER_STATE: D0 and D3.
+const POWER_D0: u32 = 1;
+const POWER_D3: u32 = 4;
+
+/// Where the adapter is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Life {
+    /// Not found yet, or its start failed.
+    #[default]
+    Absent,
+    /// It takes requests.
+    Started,
+    /// Stopped, and to be restarted.
+    Stopped,
+    /// Gone, by surprise or for good.
+    Removed,
+}
+
+/// What StorPort knows of the adapter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adapter {
+    life: Life,
+    /// What rules are told of it.
+    pub(super) facts: Facts,
+    pub(super) message_interrupt: Option<HwMessageInterrupt>,
+    pub(super) passive_initialize: Option<HwPassiveInitializeRoutine>,
+    pub(super) legacy_srb: bool,
+    pub(super) transfer_limit: u32,
+    /// DPC redirection to the issuing processor is on.
+    pub(super) redirects_dpcs: bool,
+    /// Messages of the redirection range.
+    pub(super) message_range: (u32, u32),
+    pub(super) next_message: u32,
+    pub(super) paused_until: u64,
+    /// StorPortBusy: so many requests must finish first.
+    pub(super) busy_until_finished: u32,
+    /// The n-th StorPortAllocatePool fails; 0 none, 255 all.
+    pub(super) fail_allocation: u8,
+    pub(super) allocations: u8,
+    pub(super) scatter_gathers: u8,
+    control: Option<(AdapterAction, u8)>,
+    supports_adapter: u32,
+    supports_unit: u32,
+}
+
+impl Default for Adapter {
+    fn default() -> Self {
+        Adapter {
+            life: Life::Absent,
+            facts: Facts {
+                miniport: Miniport::Physical,
+                duplex: Duplex::Half,
+                interrupts: Interrupts::None,
+                messages: 0,
+                channels: 1,
+                device_irql: DIRQL,
+                dump: false,
+                completes_in_start_io: false,
+                control_under_interrupt_lock: false,
+            },
+            message_interrupt: None,
+            passive_initialize: None,
+            legacy_srb: false,
+            transfer_limit: TRANSFER_BYTES,
+            redirects_dpcs: false,
+            message_range: (0, 0),
+            next_message: 0,
+            paused_until: 0,
+            busy_until_finished: 0,
+            fail_allocation: 0,
+            allocations: 0,
+            scatter_gathers: 0,
+            control: None,
+            supports_adapter: 0,
+            supports_unit: 0,
+        }
+    }
+}
+
+impl Adapter {
+    /// It takes requests.
+    pub(super) fn is_started(&self) -> bool {
+        self.life == Life::Started
+    }
+
+    /// Requests can still come to something.
+    pub(super) fn is_present(&self) -> bool {
+        matches!(self.life, Life::Started | Life::Stopped)
+    }
+
+    pub(super) fn control_pending(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// Something that must wait until nothing is outstanding.
+    pub(super) fn ask_for_control(&mut self, action: AdapterAction, processor: u8) {
+        if self.is_started() && self.control.is_none() {
+            self.control = Some((action, processor));
+        }
+    }
+
+    /// The n-th StorPortAllocatePool from now on fails.
+    pub(super) fn fail_allocation_from_now(&mut self, count: u8) {
+        self.fail_allocation = count;
+        self.allocations = 0;
+    }
+
+    fn supports(&self, control: ScsiAdapterControlType) -> bool {
+        control.0 < 32 && self.supports_adapter & (1 << control.0) != 0
+    }
+}
+
+impl<S: Sink> State<S> {
+    /// Begins a stop or power change that waited for outstanding requests; whether it did.
+    pub(super) fn begin_control_when_quiet(&mut self) -> bool {
+        let Some((action, processor)) = self.adapter.control else { return false };
+        if self.requests.outstanding != 0 || self.recovery.is_active() {
+            return false;
+        }
+        self.adapter.control = None;
+        self.current = usize::from(processor);
+        self.add_task(super::deferred::Task::Adapter(action));
+        true
+    }
+
+    /// The start failed: no step reaches the adapter.
+    fn fail_start(&mut self) {
+        self.adapter.life = Life::Absent;
+        self.interrupts.enabled = false;
+        self.step_next = self.steps.len();
+        self.phase = Phase::Open;
+    }
+
+    fn configuration(&self, range: *mut AccessRange) -> PortConfigurationInformation {
+        let messages = uses_messages(self.setup.interrupts, true);
+        PortConfigurationInformation {
+            length: size_of::<PortConfigurationInformation>() as u32,
+            adapter_interface_type: InterfaceType::PCI_BUS,
+            interrupt_mode: if messages {
+                KinterruptMode::LATCHED
+            } else {
+                KinterruptMode::LEVEL_SENSITIVE
+            },
+            maximum_transfer_length: SP_UNINITIALIZED_VALUE,
+            number_of_physical_breaks: SP_UNINITIALIZED_VALUE,
+            number_of_access_ranges: 1,
+            access_ranges: range,
+            dma64_bit_addresses: SCSI_DMA64_SYSTEM_SUPPORTED,
+            device_extension_size: self.driver.map_or(0, |d| d.data.device_extension_size),
+            srb_extension_size: self.driver.map_or(0, |d| d.data.srb_extension_size),
+            dump_mode: if self.setup.dump { DUMP_MODE_CRASH } else { 0 },
+            ..PortConfigurationInformation::default()
+        }
+    }
+
+    /// Takes over what HwStorFindAdapter chose; `false` if the adapter cannot be used.
+    fn adopt(&mut self, result: u32, config: &PortConfigurationInformation) -> bool {
+        let result = SpReturn(result);
+        let known = [SpReturn::FOUND, SpReturn::NOT_FOUND, SpReturn::ERROR, SpReturn::BAD_CONFIG];
+        if !known.contains(&result) {
+            self.mistake(ConfigurationMistake::ReturnValueUnknown);
+        }
+        if result != SpReturn::FOUND {
+            return false;
+        }
+        let Some(driver) = self.driver else { return false };
+        let is_virtual = driver.data.feature_support & STOR_FEATURE_VIRTUAL_MINIPORT != 0;
+        let unset = config.maximum_transfer_length == SP_UNINITIALIZED_VALUE
+            || config.number_of_physical_breaks == SP_UNINITIALIZED_VALUE;
+        if unset && !is_virtual {
+            self.mistake(ConfigurationMistake::TransferLimitsUnset);
+        }
+        if is_virtual != (config.virtual_device != 0) {
+            self.mistake(ConfigurationMistake::VirtualDeviceWrong);
+        }
+        self.adapter.transfer_limit =
+            config.maximum_transfer_length.min(config.number_of_physical_breaks.saturating_sub(1).saturating_mul(4096)).clamp(512, TRANSFER_BYTES);
+        self.adapter.legacy_srb =
+            driver.data.srb_type_flags & SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK == 0;
+        self.adapter.message_interrupt = config.hw_ms_interrupt_routine;
+        self.adapter.facts = self.facts(is_virtual, config);
+        let facts = self.adapter.facts;
+        let by_line = facts.messages == 0;
+        self.interrupts.connect(by_line, facts.messages, self.setup.affinity, self.processor_count);
+        self.emit(Site::Port, Kind::Configured(facts));
+        true
+    }
+
+    fn facts(&self, is_virtual: bool, config: &PortConfigurationInformation) -> Facts {
+        let has_routine = config.hw_ms_interrupt_routine.is_some();
+        let messages = !is_virtual && uses_messages(self.setup.interrupts, has_routine);
+        let per_message = config.interrupt_synchronization_mode
+            == InterruptSynchronizationMode::PER_MESSAGE;
+        Facts {
+            miniport: if is_virtual { Miniport::Virtual } else { Miniport::Physical },
+            duplex: match config.synchronization_model {
+                StorSynchronizationModel::FULL_DUPLEX => Duplex::Full,
+                _ => Duplex::Half,
+            },
+            interrupts: match (is_virtual, messages, per_message) {
+                (true, ..) => Interrupts::None,
+                (_, false, _) => Interrupts::Line,
+                (_, true, false) => Interrupts::MessagesTogether,
+                (_, true, true) => Interrupts::PerMessage,
+            },
+            messages: if messages { self.setup.messages.clamp(1, 64) } else { 0 },
+            dump: self.setup.dump,
+            control_under_interrupt_lock: self.setup.control_under_interrupt_lock,
+            ..self.adapter.facts
+        }
+    }
+
+    fn mistake(&mut self, mistake: ConfigurationMistake) {
+        self.emit(Site::Port, Kind::ConfigurationWrong { mistake });
+    }
+}
+
+impl<S: Sink + 'static> Port<S> {
+    /// Finds and initialises the adapter.
+    pub(super) fn start_adapter(self) {
+        let sizes = self.driver().data;
+        let fits = sizes.device_extension_size as usize <= EXTENSION_BYTES
+            && sizes.srb_extension_size as usize <= SRB_EXTENSION_BYTES;
+        if !fits || !self.find_adapter() || !self.initialize() {
+            return self.with(State::fail_start);
+        }
+        self.query_supported();
+        self.act(|s| {
+            s.adapter.life = Life::Started;
+            s.interrupts.enabled = !s.setup.dump;
+            s.phase = Phase::Open;
+        });
+    }
+
+    /// HwStorFindAdapter, at PASSIVE_LEVEL; at HIGH_LEVEL for a crash dump.
+    fn find_adapter(self) -> bool {
+        let driver = self.driver();
+        let Some(routine) = driver.data.hw_find_adapter else { return false };
+        let mut range = AccessRange {
+            range_start: PhysicalAddress(REGISTERS_PHYSICAL),
+            range_length: self.with(|s| s.device.register_bytes()),
+            range_in_memory: 1,
+        };
+        let mut config = self.with(|s| s.configuration(&raw mut range));
+        let extension = self.extension();
+        let mut again = 0_u8;
+        let is_virtual = driver.data.feature_support & STOR_FEATURE_VIRTUAL_MINIPORT != 0;
+        let null = std::ptr::null_mut::<c_void>();
+        let saved = self.in_dump_at(Irql::HIGH);
+        let result = self.callback(Routine::FindAdapter, 0, || {
+            let (config, again) = (&raw mut config, &raw mut again);
+            let text = std::ptr::null_mut();
+            // SAFETY: the driver's own entry point; a virtual miniport's has one parameter more.
+            unsafe {
+                if is_virtual {
+                    let routine =
+                        std::mem::transmute::<HwFindAdapter, VirtualHwFindAdapter>(routine);
+                    routine(extension, driver.context, null, null, text, config, again)
+                } else {
+                    routine(extension, driver.context, null, text, config, again)
+                }
+            }
+        });
+        self.with(|s| s.processor().irql = saved);
+        self.act(|s| s.adopt(result, &config))
+    }
+
+    /// HwStorInitialize, and HwStorPassiveInitializeRoutine if that asked for it.
+    fn initialize(self) -> bool {
+        let Some(routine) = self.driver().data.hw_initialize else { return false };
+        let extension = self.extension();
+        self.with(|s| {
+            s.interrupts.enabled = s.setup.early_interrupts && !s.setup.dump;
+            s.adapter.passive_initialize = None;
+        });
+        let call = || {
+            self.callback(Routine::Initialize, 0, || {
+                // SAFETY: the driver's own entry point.
+                u32::from(unsafe { routine(extension) })
+            })
+        };
+        let initialized = match self.with(|s| (s.setup.dump, s.adapter.facts.miniport)) {
+            (true, _) => {
+                let saved = self.in_dump_at(Irql::HIGH);
+                let result = call();
+                self.with(|s| s.processor().irql = saved);
+                result
+            }
+            (false, Miniport::Physical) => self.under_interrupt(call),
+            (false, Miniport::Virtual) => call(),
+        };
+        self.drain_deferred();
+        initialized != 0 && self.passive_initialize()
+    }
+
+    fn passive_initialize(self) -> bool {
+        let Some(routine) = self.with(|s| s.adapter.passive_initialize) else { return true };
+        let extension = self.extension();
+        let result = self.callback(Routine::PassiveInitialize, 0, || {
+            // SAFETY: the routine that the driver gave.
+            u32::from(unsafe { routine(extension) })
+        });
+        result != 0
+    }
+
+    /// Raises the IRQL in a crash dump; returns what to restore.
+    fn in_dump_at(self, irql: Irql) -> Irql {
+        self.with(|s| {
+            let saved = s.processor().irql;
+            if s.setup.dump {
+                s.processor().irql = irql;
+            }
+            saved
+        })
+    }
+
+    /// ScsiQuerySupportedControlTypes, of adapter and unit.
+    fn query_supported(self) {
+        let mut list = [0_u32; 1 + CONTROL_TYPES / 4];
+        list[0] = CONTROL_TYPES as u32;
+        let parameters = (&raw mut list).cast::<c_void>();
+        let adapter = self.call_adapter_control(
+            ScsiAdapterControlType::QUERY_SUPPORTED_CONTROL_TYPES,
+            parameters,
+        );
+        let bits = if adapter == Some(0) { bits_of(&list) } else { 0 };
+        self.with(|s| s.adapter.supports_adapter = bits);
+        list = [0; 1 + CONTROL_TYPES / 4];
+        list[0] = CONTROL_TYPES as u32;
+        let unit = self
+            .call_unit_control(ScsiUnitControlType::QUERY_SUPPORTED_CONTROL_TYPES, parameters);
+        let bits = if unit == Some(0) { bits_of(&list) } else { 0 };
+        self.with(|s| s.adapter.supports_unit = bits);
+    }
+
+    /// Calls HwStorAdapterControl as the processor is; `None` if the driver has none.
+    fn call_adapter_control(
+        self,
+        control: ScsiAdapterControlType,
+        parameters: *mut c_void,
+    ) -> Option<u32> {
+        let routine = self.driver().data.hw_adapter_control?;
+        let extension = self.extension();
+        Some(self.callback(Routine::AdapterControl, control.0 as u16, || {
+            // SAFETY: the driver's own entry point, and what the control type takes.
+            unsafe { routine(extension, control, parameters) }
+        }))
+    }
+
+    fn call_unit_control(
+        self,
+        control: ScsiUnitControlType,
+        parameters: *mut c_void,
+    ) -> Option<u32> {
+        let routine = self.driver().data.hw_unit_control?;
+        let extension = self.extension();
+        Some(self.callback(Routine::UnitControl, control.0 as u16, || {
+            // SAFETY: as above.
+            unsafe { routine(extension, control, parameters) }
+        }))
+    }
+
+    /// Stop or restart: at PASSIVE_LEVEL without locks, or at DIRQL under Interrupt.
+    fn stop_or_restart(self, control: ScsiAdapterControlType) -> Option<u32> {
+        let null = std::ptr::null_mut();
+        if self.with(|s| s.setup.control_under_interrupt_lock && !s.setup.dump) {
+            self.under_interrupt(|| self.call_adapter_control(control, null))
+        } else {
+            self.call_adapter_control(control, null)
+        }
+    }
+
+    /// ScsiAdapterPower to `state`.
+    fn power(self, state: u32) {
+        // STOR_ADAPTER_CONTROL_POWER: header of version, size and a reserved pointer, action, state.
+        let mut parameters = [1_u32, 24, 0, 0, 0, state];
+        let parameters = (&raw mut parameters).cast();
+        let _ = self.call_adapter_control(ScsiAdapterControlType::POWER, parameters);
+    }
+
+    /// Does to the adapter what a step asks.
+    pub(super) fn control_adapter(self, action: AdapterAction) {
+        if !self.with(|s| s.adapter.is_started()) {
+            return;
+        }
+        match action {
+            AdapterAction::StopAndRestart => self.stop_and_restart(),
+            AdapterAction::PowerCycle => {
+                if self.with(|s| s.adapter.supports(ScsiAdapterControlType::POWER)) {
+                    self.with(|s| s.adapter.life = Life::Stopped);
+                    self.power(POWER_D3);
+                    self.power(POWER_D0);
+                    self.started_again(true);
+                } else {
+                    self.stop_and_restart();
+                }
+            }
+            AdapterAction::SurpriseRemoval => self.remove_by_surprise(),
+            AdapterAction::TracingEnabled => self.enable_tracing(),
+            AdapterAction::QuerySupported => self.query_supported(),
+        }
+    }
+
+    fn stop_and_restart(self) {
+        if !self.with(|s| s.adapter.supports(ScsiAdapterControlType::STOP_ADAPTER)) {
+            return;
+        }
+        self.with(|s| s.adapter.life = Life::Stopped);
+        let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
+        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: false }));
+        let restarts = self.with(|s| {
+            s.setup.restart_supported && s.adapter.supports(ScsiAdapterControlType::RESTART_ADAPTER)
+        });
+        let again = if restarts {
+            self.stop_or_restart(ScsiAdapterControlType::RESTART_ADAPTER) == Some(0)
+        } else {
+            self.with(|s| s.memory.give_back_uncached());
+            self.find_adapter() && self.initialize()
+        };
+        self.started_again(again);
+    }
+
+    fn started_again(self, started: bool) {
+        self.act(|s| {
+            if !started {
+                return s.fail_start();
+            }
+            s.adapter.life = Life::Started;
+            s.interrupts.enabled = !s.setup.dump;
+            s.restart_later();
+        });
+        self.drain_deferred();
+    }
+
+    fn remove_by_surprise(self) {
+        if !self.with(|s| s.adapter.supports(ScsiAdapterControlType::SURPRISE_REMOVAL)) {
+            return;
+        }
+        self.act(|s| {
+            s.with_device(|device, _| device.remove());
+            s.adapter.life = Life::Removed;
+        });
+        let removal = ScsiAdapterControlType::SURPRISE_REMOVAL;
+        let _ = self.call_adapter_control(removal, std::ptr::null_mut());
+        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: true }));
+    }
+
+    fn enable_tracing(self) {
+        let Some(routine) = self.driver().data.hw_tracing_enabled else { return };
+        let extension = self.extension();
+        self.callback(Routine::TracingEnabled, 0, || {
+            // SAFETY: the driver's own entry point.
+            unsafe { routine(extension, 1) };
+            0
+        });
+    }
+
+    /// HwStorUnitControl, at the control type's IRQL.
+    pub(super) fn control_unit(self, action: UnitAction) {
+        let control = match action {
+            UnitAction::Start => ScsiUnitControlType::START,
+            UnitAction::Usage => ScsiUnitControlType::USAGE,
+            UnitAction::Power => ScsiUnitControlType::POWER,
+            UnitAction::Remove => ScsiUnitControlType::REMOVE,
+            UnitAction::SurpriseRemoval => ScsiUnitControlType::SURPRISE_REMOVAL,
+        };
+        let supported = self.with(|s| s.adapter.supports_unit & (1 << control.0) != 0);
+        if !supported || !self.with(|s| s.adapter.is_started()) {
+            return;
+        }
+        let mut address = StorAddrBtl8::new(0, 0, 0);
+        // STOR_UNIT_CONTROL_POWER: address, action, state; every other type takes the address.
+        let mut power = UnitPower { address: (&raw mut address).cast(), action: 0, state: POWER_D3 };
+        if control == ScsiUnitControlType::POWER {
+            self.at_dispatch(|| {
+                let _ = self.call_unit_control(control, (&raw mut power).cast());
+                power.state = POWER_D0;
+                let _ = self.call_unit_control(control, (&raw mut power).cast());
+            });
+        } else {
+            let _ = self.call_unit_control(control, (&raw mut address).cast());
+        }
+    }
+
+    /// The end of the run: stops what is started.
+    pub(super) fn stop_adapter_for_good(self) {
+        let stops = self.with(|s| {
+            s.adapter.is_started() && s.adapter.supports(ScsiAdapterControlType::STOP_ADAPTER)
+        });
+        if stops {
+            let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
+        }
+        self.act(|s| {
+            if s.adapter.is_started() {
+                s.adapter.life = Life::Removed;
+                s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
+            }
+            s.interrupts.enabled = false;
+        });
+    }
+}
+
+/// STOR_UNIT_CONTROL_POWER.
+#[repr(C)]
+struct UnitPower {
+    address: *mut c_void,
+    action: u32,
+    state: u32,
+}
+
+/// The BOOLEANs of a filled SCSI_SUPPORTED_CONTROL_TYPE_LIST as bits.
+fn bits_of(list: &[u32]) -> u32 {
+    let booleans = list[1..].iter().flat_map(|word| word.to_ne_bytes());
+    booleans.enumerate().fold(0, |bits, (n, value)| bits | (u32::from(value != 0) << n))
+}

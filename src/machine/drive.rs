@@ -1,0 +1,144 @@
+//! The loop that runs a scenario: picks the next processor, moves virtual time, issues steps, and ends the
+//! run.
+//!
+//! It runs outside every coroutine. A processor that was preempted last goes on first; then idle processors
+//! with work, lowest first; when none can move, time jumps to what is due next: a device, a timer, the next
+//! step, a request's timeout. When nothing is due any more, faults end and everything must drain; then the
+//! adapter is stopped, and the run was quiet.
+
+use corosensei::stack::DefaultStack;
+
+use super::deferred::Task;
+use super::port::Port;
+use super::processor::{Fiber, Status, fiber, stack};
+use super::state::{End, Phase, State};
+use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
+
+/// Runs until the state says that the run has ended.
+pub(super) fn drive<S: Sink + 'static>(port: Port<S>, fibers: &mut [Option<Fiber>; PROCESSORS_MAX]) {
+    port.with(|s| {
+        let processors = s.processor_count as u8;
+        s.emit(Site::Port, Kind::Started { processors });
+        s.processors[0].tasks.push(Task::Start);
+    });
+    loop {
+        let next = port.with(|s| if s.end.is_some() { None } else { s.pick() });
+        let Some(next) = next else { break };
+        let fiber = fibers[next].get_or_insert_with(|| fiber(port, next, stack()));
+        port.with(|s| s.current = next);
+        let _ = fiber.resume(());
+    }
+    let count = port.with(|s| s.processor_count);
+    for (index, slot) in fibers.iter_mut().enumerate().take(count) {
+        if port.with(|s| s.processors[index].status != Status::Idle) {
+            renew(port, index, slot);
+        }
+    }
+}
+
+/// Forgets a processor's frames: a new coroutine on the same stack.
+fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber>) {
+    let Some(mut old) = slot.take() else { return };
+    // SAFETY: nothing on the stack needs a drop; see `processor`.
+    unsafe { old.force_reset() };
+    let stack: DefaultStack = old.into_stack();
+    *slot = Some(fiber(port, index, stack));
+}
+
+impl<S: Sink> State<S> {
+    /// The processor to resume; `None` when the run has ended.
+    fn pick(&mut self) -> Option<usize> {
+        if let Some(chosen) = self.schedule_next.take() {
+            return Some(usize::from(chosen));
+        }
+        loop {
+            if let Some(processor) = self.movable() {
+                return Some(processor);
+            }
+            if !self.advance() {
+                return None;
+            }
+            if self.end.is_some() {
+                return None;
+            }
+        }
+    }
+
+    /// A processor that can move: what was preempted last, else the first idle one with work.
+    fn movable(&self) -> Option<usize> {
+        let busy = (0..self.processor_count)
+            .filter(|&p| match self.processors[p].status {
+                Status::Busy => true,
+                Status::Waiting(lock) => self.may_take(p, lock),
+                Status::Idle => false,
+            })
+            .max_by_key(|&p| self.processors[p].preempted);
+        busy.or_else(|| {
+            (0..self.processor_count)
+                .find(|&p| self.processors[p].status == Status::Idle && self.has_work(p))
+        })
+    }
+
+    /// No processor can move: makes something happen. `false` when nothing is left and the run has ended.
+    fn advance(&mut self) -> bool {
+        if self.begin_control_when_quiet() || self.issue_steps() {
+            return true;
+        }
+        if let Some(time) = self.next_time() {
+            self.time = self.time.max(time);
+            self.run_due();
+            self.run_deadlines();
+            return true;
+        }
+        if self.any_waiting() {
+            // A lock that nobody is left to release.
+            self.emit(Site::Port, Kind::Hung);
+            self.stop(End::Hang);
+            return false;
+        }
+        self.next_phase()
+    }
+
+    fn any_waiting(&self) -> bool {
+        self.processors[..self.processor_count]
+            .iter()
+            .any(|processor| matches!(processor.status, Status::Waiting(_)))
+    }
+
+    /// The earliest time at which something is due.
+    fn next_time(&self) -> Option<u64> {
+        let step = if self.phase == Phase::Open && self.step_next < self.steps.len() {
+            self.step_time
+        } else {
+            u64::MAX
+        };
+        let next = self.due.min(step).min(self.next_deadline());
+        (next != u64::MAX).then_some(next)
+    }
+
+    fn next_phase(&mut self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Open => {
+                self.current = 0;
+                self.emit(Site::Port, Kind::Quiescing);
+                self.phase = Phase::Quiescing;
+                self.with_device(|device, _| device.behave());
+                self.adapter.fail_allocation = 0;
+                self.resume_everything();
+            }
+            Phase::Quiescing => {
+                self.phase = Phase::Stopping;
+                self.processors[0].tasks.push(Task::Stop);
+            }
+            Phase::Stopping | Phase::Done => {
+                self.check_touched();
+                self.current = 0;
+                self.emit(Site::Port, Kind::Finished);
+                self.phase = Phase::Done;
+                self.stop(End::Quiet);
+                return false;
+            }
+        }
+        self.end.is_none()
+    }
+}

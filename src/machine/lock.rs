@@ -1,0 +1,347 @@
+//! The lock table: who holds what, waiting, and circles of waits.
+//!
+//! Every lock of the contract has one index in one table, and so have StorPort's channel tokens, which
+//! exclude in the same way but are no locks of the contract and make no events. A processor that finds a lock
+//! held is switched out until it is free. Queued locks (StartIo, DPC, in-stack queued) go to the
+//! longest waiter, as <https://learn.microsoft.com/windows-hardware/drivers/kernel/queued-spin-locks>
+//! promises; the others to whoever runs first.
+
+use super::port::Port;
+use super::processor::Status;
+use super::state::{End, State};
+use crate::event::{
+    DPCS_MAX, EXECUTIVE_LOCKS_MAX, Handle, Interrupts, Kind, Lock, LockApi, MESSAGES_MAX, Sink, Site,
+};
+use crate::storport::Irql;
+
+const START_IO: usize = 0;
+const INTERRUPT: usize = 1;
+const MESSAGES: usize = 2;
+const DPCS: usize = MESSAGES + MESSAGES_MAX;
+const EXECUTIVES: usize = DPCS + DPCS_MAX;
+const TOKENS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
+/// Channel tokens: as many as StorPort grants channels.
+pub(super) const CHANNELS_MAX: usize = 8;
+const COUNT: usize = TOKENS + CHANNELS_MAX;
+
+/// A lock and, for a lock of the contract, what held it last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) owner: Option<u8>,
+    pub(super) api: LockApi,
+    pub(super) saved: Irql,
+    /// Number of the acquire, which the handle repeats.
+    pub(super) serial: u32,
+    /// Address of the handle; 0 without one.
+    pub(super) handle: usize,
+    /// The owner's busy time at the acquire.
+    since: u64,
+}
+
+/// The table.
+pub(super) struct Locks {
+    records: [Record; COUNT],
+    /// Which records this run has used.
+    used: [u64; COUNT.div_ceil(64)],
+    serial: u32,
+    /// Processors that wait for any lock.
+    waiting: usize,
+    ticket: u64,
+}
+
+/// What an acquire asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) lock: Lock,
+    pub(super) api: LockApi,
+    /// IRQL to run at while it is held; `None` leaves it.
+    pub(super) level: Option<Irql>,
+    /// Address of the handle; 0 without one.
+    pub(super) handle: usize,
+}
+
+/// The table's index of a lock.
+pub(super) fn index(lock: Lock) -> usize {
+    match lock {
+        Lock::StartIo => START_IO,
+        Lock::Interrupt => INTERRUPT,
+        Lock::Message(message) => MESSAGES + usize::from(message) % MESSAGES_MAX,
+        Lock::Dpc(dpc) => DPCS + usize::from(dpc) % DPCS_MAX,
+        Lock::Executive(lock) => EXECUTIVES + usize::from(lock) % EXECUTIVE_LOCKS_MAX,
+    }
+}
+
+/// The lock at an index; `None` for a channel token.
+fn lock_at(index: usize) -> Option<Lock> {
+    Some(match index {
+        START_IO => Lock::StartIo,
+        INTERRUPT => Lock::Interrupt,
+        MESSAGES..DPCS => Lock::Message((index - MESSAGES) as u8),
+        DPCS..EXECUTIVES => Lock::Dpc((index - DPCS) as u8),
+        EXECUTIVES..TOKENS => Lock::Executive((index - EXECUTIVES) as u8),
+        _ => return None,
+    })
+}
+
+impl Locks {
+    pub(super) fn new() -> Self {
+        Locks {
+            records: [FREE; COUNT],
+            used: [0; COUNT.div_ceil(64)],
+            serial: 0,
+            waiting: 0,
+            ticket: 0,
+        }
+    }
+
+    pub(super) fn power_on(&mut self) {
+        for (word, bits) in self.used.iter_mut().enumerate() {
+            while *bits != 0 {
+                self.records[word * 64 + bits.trailing_zeros() as usize] = FREE;
+                *bits &= *bits - 1;
+            }
+        }
+        (self.serial, self.waiting, self.ticket) = (0, 0, 0);
+    }
+
+    pub(super) fn record(&self, lock: Lock) -> &Record {
+        &self.records[index(lock)]
+    }
+
+    #[inline]
+    fn own(&mut self, index: usize, record: Record) {
+        self.used[index / 64] |= 1 << (index % 64);
+        self.records[index] = record;
+    }
+}
+
+const FREE: Record = Record {
+    owner: None,
+    api: LockApi::Port,
+    saved: Irql::PASSIVE,
+    serial: 0,
+    handle: 0,
+    since: 0,
+};
+
+impl<S: Sink> State<S> {
+    /// Whether `processor` may take the lock now: it is free, and nobody waits longer for a queued one.
+    pub(super) fn may_take(&self, processor: usize, index: usize) -> bool {
+        if self.locks.records[index].owner.is_some() {
+            return false;
+        }
+        if self.locks.waiting == 0 || !is_queued(index) {
+            return true;
+        }
+        let status = Status::Waiting(index);
+        let ticket = match self.processors[processor].status == status {
+            true => self.processors[processor].ticket,
+            false => u64::MAX,
+        };
+        self.processors[..self.processor_count]
+            .iter()
+            .all(|other| other.status != status || other.ticket >= ticket)
+    }
+
+    /// Whether the Interrupt lock stands for every message's lock.
+    pub(super) fn interrupt_is_all_messages(&self) -> bool {
+        self.adapter.facts.interrupts == Interrupts::PerMessage
+    }
+
+    /// Notes that the current processor waits, and ends the run if that closes a circle.
+    fn begin_to_wait(&mut self, index: usize) {
+        self.locks.waiting += 1;
+        self.locks.ticket += 1;
+        let ticket = self.locks.ticket;
+        let processor = self.processor();
+        processor.status = Status::Waiting(index);
+        processor.ticket = ticket;
+        self.end_if_circular();
+    }
+
+    fn end_waiting(&mut self) {
+        self.locks.waiting -= 1;
+        self.processor().status = Status::Busy;
+    }
+
+    /// Follows holder to lock to holder from the current processor.
+    fn end_if_circular(&mut self) {
+        let first = self.current;
+        let mut at = first;
+        let mut circle = [(0, Lock::StartIo, 0); 8];
+        for length in 0..self.processor_count {
+            let Status::Waiting(index) = self.processors[at].status else { return };
+            let Some(holder) = self.locks.records[index].owner else { return };
+            circle[length] = (at, lock_at(index).unwrap_or(Lock::StartIo), holder);
+            at = usize::from(holder);
+            if at == first {
+                return self.deadlock(&circle[..=length]);
+            }
+        }
+    }
+
+    #[cold]
+    fn deadlock(&mut self, circle: &[(usize, Lock, u8)]) {
+        let current = self.current;
+        for &(processor, lock, holder) in circle {
+            self.current = processor;
+            let length = circle.len() as u8;
+            self.emit(Site::Port, Kind::Deadlocked { lock, holder, length });
+        }
+        self.current = current;
+        self.stop(End::Deadlock);
+    }
+
+    /// Books the lock to the current processor.
+    #[inline]
+    fn book(&mut self, index: usize, request: &Request, saved: Irql) {
+        self.locks.serial += 1;
+        let record = Record {
+            owner: Some(self.current as u8),
+            api: request.api,
+            saved,
+            serial: self.locks.serial,
+            handle: request.handle,
+            since: self.processors[self.current].busy,
+        };
+        self.locks.own(index, record);
+    }
+}
+
+/// Whether waiters get the lock in the order in which they came.
+fn is_queued(index: usize) -> bool {
+    index == START_IO || (DPCS..EXECUTIVES).contains(&index) || index >= TOKENS
+}
+
+impl<S: Sink + 'static> Port<S> {
+    /// Takes a lock, spinning as long as it is held. Returns the number of the acquire.
+    #[inline]
+    pub(super) fn take(self, request: Request, site: Site) -> u32 {
+        let saved = self.with(|s| {
+            let processor = s.processor();
+            let saved = processor.irql;
+            if let Some(level) = request.level {
+                processor.irql = level;
+            }
+            saved
+        });
+        let mut contended = false;
+        if request.lock == Lock::Interrupt && self.with(|s| s.interrupt_is_all_messages()) {
+            for message in 0..self.with(|s| s.adapter.facts.messages) {
+                contended |= self.spin(index(Lock::Message(message)), &request, saved, site);
+                self.with(|s| s.book(index(Lock::Message(message)), &request, saved));
+            }
+        }
+        contended |= self.spin(index(request.lock), &request, saved, site);
+        self.act(|s| {
+            s.book(index(request.lock), &request, saved);
+            let irql = s.processor().irql;
+            let kind =
+                Kind::LockAcquired { lock: request.lock, api: request.api, irql, contended };
+            s.emit_at(site, saved, kind);
+            s.locks.serial
+        })
+    }
+
+    /// Waits until the lock at `index` is free; whether that took waiting.
+    #[inline]
+    fn spin(self, index: usize, request: &Request, saved: Irql, site: Site) -> bool {
+        if self.with(|s| s.may_take(s.current, index)) {
+            return false;
+        }
+        self.spin_slow(index, request, saved, site);
+        true
+    }
+
+    #[cold]
+    fn spin_slow(self, index: usize, request: &Request, saved: Irql, site: Site) {
+        self.act(|s| {
+            let current = s.current as u8;
+            let holder = s.locks.records[index].owner.unwrap_or(current);
+            let kind = Kind::LockWaited { lock: request.lock, api: request.api, holder };
+            s.emit_at(site, saved, kind);
+            if s.end.is_none() {
+                s.begin_to_wait(index);
+            }
+        });
+        self.wait(index);
+        self.with(|s| s.end_waiting());
+    }
+
+    /// Is switched out until the lock at `index` may be taken; interrupts can arrive meanwhile.
+    fn wait(self, index: usize) {
+        loop {
+            self.suspend();
+            if self.with(|s| s.may_take(s.current, index)) {
+                return;
+            }
+            let ticket = self.with(|s| {
+                s.processor().status = Status::Busy;
+                s.processor().ticket
+            });
+            self.deliver_pending();
+            self.act(|s| {
+                s.processor().status = Status::Waiting(index);
+                s.processor().ticket = ticket;
+                s.end_if_circular();
+            });
+        }
+    }
+
+    /// Gives a lock back with `irql` to restore; what is wrong with that is the rules' affair, a lock of
+    /// somebody else's stays his.
+    #[inline]
+    pub(super) fn give(self, lock: Lock, api: LockApi, handle: Handle, irql: Irql, site: Site) {
+        self.act(|s| {
+            let record = *s.locks.record(lock);
+            let held_ns = match record.owner {
+                Some(owner) => s.processors[usize::from(owner)].busy - record.since,
+                None => 0,
+            };
+            let kind = Kind::LockReleased {
+                lock,
+                api,
+                holder: record.owner,
+                handle,
+                irql,
+                saved: record.saved,
+                held_ns: u32::try_from(held_ns).unwrap_or(u32::MAX),
+            };
+            s.emit(site, kind);
+            if record.owner == Some(s.current as u8) {
+                s.release(lock);
+                s.processor().irql = irql;
+            }
+        });
+        self.drain_deferred();
+    }
+
+    /// Takes a channel token: exclusion inside StorPort, unseen by rules.
+    pub(super) fn take_token(self, channel: usize) {
+        let index = TOKENS + channel;
+        let request =
+            Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
+        while !self.with(|s| s.may_take(s.current, index)) {
+            self.act(|s| s.begin_to_wait(index));
+            self.wait(index);
+            self.with(|s| s.end_waiting());
+        }
+        self.with(|s| s.book(index, &request, Irql::DISPATCH));
+    }
+
+    /// Gives a channel token back.
+    pub(super) fn give_token(self, channel: usize) {
+        self.with(|s| s.locks.records[TOKENS + channel].owner = None);
+    }
+}
+
+impl<S: Sink> State<S> {
+    fn release(&mut self, lock: Lock) {
+        self.locks.records[index(lock)].owner = None;
+        if lock == Lock::Interrupt && self.interrupt_is_all_messages() {
+            for message in 0..self.adapter.facts.messages {
+                self.locks.records[index(Lock::Message(message))].owner = None;
+            }
+        }
+    }
+}

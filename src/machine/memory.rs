@@ -1,0 +1,299 @@
+//! The driver's memory: device extension, uncached extension, pool, requests and their data.
+//!
+//! One block of host memory, cut into fixed regions, so that the same scenario gives every object the
+//! same offset in every run. Physical addresses follow from offsets: linear for what must be contiguous
+//! (extensions, pool), and with neighbouring pages swapped for request data, because a buffer of several
+//! pages is rarely contiguous on a real machine and a driver must not count on it.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// Bytes of a page.
+pub(super) const PAGE: usize = 4096;
+/// Requests that can exist at once: StorPort's own resets included.
+pub(super) const SLOTS: usize = 40;
+/// Most bytes of a device extension.
+pub(super) const EXTENSION_BYTES: usize = 0x1_0000 - HEADER;
+/// Most bytes of a request's SrbExtension.
+pub(super) const SRB_EXTENSION_BYTES: usize = SLOT - SRB_EXTENSION_AT;
+/// Bytes of a request's data buffer: the longest transfer plus its offset in the first page.
+pub(super) const DATA_BYTES: usize = 8 * PAGE;
+/// Address of the register range, as a driver sees it; nothing lies there, register access is by DDI.
+pub(super) const REGISTERS_AT: usize = 0x7000_0000;
+/// Physical address of the register range.
+pub(super) const REGISTERS_PHYSICAL: u64 = 0xFEB0_0000;
+
+/// In front of the device extension lies StorPort's own header: the address of the machine.
+const HEADER: usize = 64;
+const UNCACHED_AT: usize = 0x1_0000;
+const UNCACHED_BYTES: usize = 0x4_0000;
+const POOL_AT: usize = UNCACHED_AT + UNCACHED_BYTES;
+const POOL_BYTES: usize = 0x4_0000;
+const SLOTS_AT: usize = POOL_AT + POOL_BYTES;
+const SLOT: usize = 0x2000;
+const SENSE_AT: usize = 0x100;
+const SCATTER_GATHER_AT: usize = 0x180;
+const SRB_EXTENSION_AT: usize = 0x800;
+const DATA_AT: usize = SLOTS_AT + SLOTS * SLOT;
+const BYTES: usize = DATA_AT + SLOTS * DATA_BYTES;
+
+/// Physical address of offset 0 of the linear part.
+const LINEAR_PHYSICAL: u64 = 0x1_0000_0000;
+/// Physical address of the first data page.
+const DATA_PHYSICAL: u64 = 0x2_0000_0000;
+/// Which data page lies at which physical page: an involution under which no two neighbours stay
+/// neighbours in ascending order.
+const PAGE_SWAP: usize = 0b101;
+
+/// What new pool memory and a new SrbExtension hold: StorPort does not promise zeroes, so a driver that
+/// counts on them must not get them.
+pub(super) const FRESH: u8 = 0xCD;
+/// What a completed request's SrbExtension holds: any later use of it shows.
+pub(super) const COMPLETED: u8 = 0xDF;
+
+/// The block of memory.
+pub(super) struct Memory {
+    base: NonNull<u8>,
+    pool_used: usize,
+    uncached_used: usize,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        let layout = Self::layout();
+        // SAFETY: the layout has a size above zero.
+        let base = unsafe { alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
+        Memory { base, pool_used: 0, uncached_used: 0 }
+    }
+
+    fn layout() -> Layout {
+        Layout::from_size_align(BYTES, PAGE).expect("a constant layout")
+    }
+
+    /// A pointer to `offset`, for regions of fixed size.
+    fn at(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset <= BYTES);
+        // SAFETY: every caller's offset lies inside the block.
+        unsafe { self.base.as_ptr().add(offset) }
+    }
+
+    /// Forgets pool and uncached extension; the extension becomes `bytes` zeroes, as StorPort gives it.
+    pub(super) fn power_on(&mut self, machine: usize, extension_bytes: usize) {
+        self.pool_used = 0;
+        self.uncached_used = 0;
+        debug_assert!(extension_bytes <= EXTENSION_BYTES);
+        // SAFETY: header and extension lie inside the first region; nothing refers to them between runs.
+        unsafe {
+            self.at(0).cast::<usize>().write(machine);
+            self.at(HEADER).write_bytes(0, extension_bytes);
+        }
+    }
+
+    /// The device extension.
+    pub(super) fn extension(&self) -> *mut u8 {
+        self.at(HEADER)
+    }
+
+    /// The machine's address, from a device extension.
+    ///
+    /// # Safety
+    ///
+    /// `extension` came from [`Memory::extension`] of a live machine.
+    pub(super) unsafe fn machine_of(extension: *mut u8) -> usize {
+        // SAFETY: the header lies right before the extension.
+        unsafe { extension.sub(HEADER).cast::<usize>().read() }
+    }
+
+    /// The uncached extension: page-aligned, zeroed; NULL if it was taken or is too large.
+    pub(super) fn take_uncached(&mut self, bytes: usize) -> *mut u8 {
+        if self.uncached_used != 0 || bytes == 0 || bytes > UNCACHED_BYTES {
+            return std::ptr::null_mut();
+        }
+        self.uncached_used = bytes;
+        let address = self.at(UNCACHED_AT);
+        // SAFETY: the region has `UNCACHED_BYTES` bytes, and nobody has it yet.
+        unsafe { address.write_bytes(0, bytes) };
+        address
+    }
+
+    /// The driver is to find its adapter anew and will ask for the extension again.
+    pub(super) fn give_back_uncached(&mut self) {
+        self.uncached_used = 0;
+    }
+
+    /// A block of pool: 16-byte aligned, never the same twice in a run; NULL if the pool is spent.
+    pub(super) fn take_pool(&mut self, bytes: usize) -> *mut u8 {
+        let size = bytes.next_multiple_of(16);
+        if bytes == 0 || size > POOL_BYTES - self.pool_used {
+            return std::ptr::null_mut();
+        }
+        let address = self.at(POOL_AT + self.pool_used);
+        self.pool_used += size;
+        // SAFETY: the block lies inside the pool's region, behind every block given out before.
+        unsafe { address.write_bytes(FRESH, bytes) };
+        address
+    }
+
+    /// Whether an address lies in pool memory that was given out in this run.
+    pub(super) fn in_pool(&self, address: usize) -> bool {
+        let pool = self.at(POOL_AT).addr();
+        (pool..pool + self.pool_used).contains(&address)
+    }
+
+    /// Whether `bytes` bytes from `address` lie in memory that the driver may use.
+    pub(super) fn contains(&self, address: usize, bytes: usize) -> bool {
+        let first = self.base.as_ptr().addr() + HEADER;
+        let end = self.base.as_ptr().addr() + BYTES;
+        address >= first && address.checked_add(bytes).is_some_and(|last| last <= end)
+    }
+
+    /// The request block of a slot.
+    pub(super) fn srb(&self, slot: usize) -> *mut u8 {
+        self.at(SLOTS_AT + slot * SLOT)
+    }
+
+    /// The slot whose request block lies at `address`.
+    pub(super) fn slot_of(&self, address: usize) -> Option<usize> {
+        let offset = address.checked_sub(self.at(SLOTS_AT).addr())?;
+        (offset % SLOT == 0 && offset / SLOT < SLOTS).then_some(offset / SLOT)
+    }
+
+    /// The sense buffer of a slot.
+    pub(super) fn sense(&self, slot: usize) -> *mut u8 {
+        self.at(SLOTS_AT + slot * SLOT + SENSE_AT)
+    }
+
+    /// The scatter/gather list of a slot.
+    pub(super) fn scatter_gather(&self, slot: usize) -> *mut u8 {
+        self.at(SLOTS_AT + slot * SLOT + SCATTER_GATHER_AT)
+    }
+
+    /// The SrbExtension of a slot.
+    pub(super) fn srb_extension(&self, slot: usize) -> *mut u8 {
+        self.at(SLOTS_AT + slot * SLOT + SRB_EXTENSION_AT)
+    }
+
+    /// The data buffer of a slot, page-aligned.
+    pub(super) fn data(&self, slot: usize) -> *mut u8 {
+        self.at(DATA_AT + slot * DATA_BYTES)
+    }
+
+    /// The physical address of a byte, and how many bytes from there are contiguous; `None` for an address
+    /// that is not the driver's.
+    pub(super) fn physical(&self, address: usize) -> Option<(u64, usize)> {
+        if !self.contains(address, 1) {
+            return None;
+        }
+        let offset = address - self.base.as_ptr().addr();
+        if offset < DATA_AT {
+            return Some((LINEAR_PHYSICAL + offset as u64, DATA_AT - offset));
+        }
+        let (page, in_page) = ((offset - DATA_AT) / PAGE, (offset - DATA_AT) % PAGE);
+        let physical = DATA_PHYSICAL + ((page ^ PAGE_SWAP) * PAGE + in_page) as u64;
+        Some((physical, PAGE - in_page))
+    }
+
+    /// The byte at a physical address, and how many bytes from there are contiguous.
+    pub(super) fn virtual_of(&self, physical: u64) -> Option<(*mut u8, usize)> {
+        if let Some(data) = physical.checked_sub(DATA_PHYSICAL) {
+            let data = usize::try_from(data).ok()?;
+            let (page, in_page) = (data / PAGE, data % PAGE);
+            if page >= SLOTS * DATA_BYTES / PAGE {
+                return None;
+            }
+            let offset = DATA_AT + (page ^ PAGE_SWAP) * PAGE + in_page;
+            return Some((self.at(offset), PAGE - in_page));
+        }
+        let offset = usize::try_from(physical.checked_sub(LINEAR_PHYSICAL)?).ok()?;
+        (HEADER..DATA_AT).contains(&offset).then(|| (self.at(offset), DATA_AT - offset))
+    }
+
+    /// Walks `bytes` bytes of physical memory in contiguous pieces; `false` before any piece if one
+    /// lies outside.
+    fn pieces(&self, physical: u64, bytes: usize, mut piece: impl FnMut(*mut u8, usize, usize)) -> bool {
+        let end = physical.checked_add(bytes as u64);
+        let inside = |from: u64| self.virtual_of(from).map(|(_, run)| run);
+        // A first walk for the bounds, so that a rejected transfer touches nothing.
+        let (mut at, mut left) = (physical, bytes);
+        while left > 0 {
+            let (Some(run), Some(_)) = (inside(at), end) else { return false };
+            let step = run.min(left);
+            at += step as u64;
+            left -= step;
+        }
+        let (mut at, mut done) = (physical, 0);
+        while done < bytes {
+            let Some((address, run)) = self.virtual_of(at) else { return false };
+            let step = run.min(bytes - done);
+            piece(address, done, step);
+            at += step as u64;
+            done += step;
+        }
+        true
+    }
+
+    /// Copies out of physical memory.
+    pub(super) fn read_physical(&self, physical: u64, into: &mut [u8]) -> bool {
+        let target = into.as_mut_ptr();
+        self.pieces(physical, into.len(), |address, done, step| {
+            // SAFETY: `pieces` stays inside the block and inside `into`, which do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(address, target.add(done), step) }
+        })
+    }
+
+    /// Copies into physical memory.
+    pub(super) fn write_physical(&self, physical: u64, from: &[u8]) -> bool {
+        let source = from.as_ptr();
+        self.pieces(physical, from.len(), |address, done, step| {
+            // SAFETY: as in `read_physical`.
+            unsafe { std::ptr::copy_nonoverlapping(source.add(done), address, step) }
+        })
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with the same layout.
+        unsafe { dealloc(self.base.as_ptr(), Self::layout()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn physical_and_virtual_are_inverse() {
+        let memory = Memory::new();
+        for offset in (HEADER..BYTES).step_by(509) {
+            let address = memory.at(offset).addr();
+            let (physical, run) = memory.physical(address).expect("inside");
+            let (back, same_run) = memory.virtual_of(physical).expect("inside");
+            assert_eq!((back.addr(), same_run), (address, run));
+        }
+    }
+
+    #[test]
+    fn neighbouring_data_pages_are_not_contiguous() {
+        let memory = Memory::new();
+        let data = memory.data(3).addr();
+        for page in 0..DATA_BYTES / PAGE - 1 {
+            let (here, _) = memory.physical(data + page * PAGE).expect("inside");
+            let (next, _) = memory.physical(data + (page + 1) * PAGE).expect("inside");
+            assert_ne!(here + PAGE as u64, next);
+        }
+    }
+
+    #[test]
+    fn a_transfer_across_pages_reaches_the_right_bytes_or_none() {
+        let memory = Memory::new();
+        let (physical, _) = memory.physical(memory.data(0).addr() + PAGE - 2).expect("inside");
+        assert!(memory.write_physical(physical, &[1, 2]));
+        let mut read = [0; 2];
+        assert!(memory.read_physical(physical, &mut read));
+        assert_eq!(read, [1, 2]);
+        assert!(!memory.write_physical(0x1_0000_0000, &[9]), "StorPort's header is not for devices");
+        assert!(!memory.read_physical(u64::MAX, &mut read));
+    }
+}

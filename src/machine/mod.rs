@@ -1,0 +1,107 @@
+//! The host shim: a deterministic simulated multiprocessor with StorPort on it.
+//!
+//! A [`Machine`] runs one driver through one scenario and tells a [`Sink`] everything that happens. Virtual
+//! processors are coroutines on one host thread; exactly one runs at a time, and it can lose the
+//! processor only at a *decision point* (every DDI call, callback entry and exit). There the schedule
+//! may deliver an interrupt, as a nested call on the same stack, or switch to another processor.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `state` | all that a run changes, and the one way to reach it |
+//! | `processor` | IRQL, callback frames, coroutines |
+//! | `schedule` | decision points and what can be chosen there |
+//! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
+//! | `lock` | the lock table, waiting, wait-for cycles |
+//! | `dpc`, `interrupt`, `timer` | deferred work, interrupts, timers |
+//! | `request` | requests from creation to completion, and the data check |
+//! | `adapter`, `submit`, `recovery` | StorPort's own code: an adapter's life, requests, resets |
+//! | `memory` | the driver's memory and its physical addresses |
+//! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
+//!
+//! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
+//! whose closure neither calls the driver nor switches processors; so no reference to it lives across
+//! either.
+
+mod adapter;
+
+mod deferred;
+mod dpc;
+mod drive;
+mod interrupt;
+mod lock;
+mod memory;
+mod port;
+mod processor;
+mod recovery;
+mod request;
+mod schedule;
+mod srb;
+mod state;
+mod submit;
+mod timer;
+
+pub use port::Port;
+pub use state::End;
+
+use std::ffi::c_void;
+use std::fmt;
+
+use crate::device::Device;
+use crate::event::Sink;
+use crate::scenario::Scenario;
+use crate::storport::HwInitializationData;
+use state::Inner;
+
+/// A driver, as its DriverEntry describes it to StorPortInitialize.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    /// Entry points and sizes.
+    pub data: HwInitializationData,
+    /// HwContext, handed to HwStorFindAdapter.
+    pub context: *mut c_void,
+}
+
+/// How a run ended, and how much of it there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How it ended.
+    pub end: End,
+    /// Decision points passed.
+    pub decisions: u64,
+    /// Virtual time, in nanoseconds.
+    pub virtual_ns: u64,
+}
+
+/// The simulated multiprocessor; reused from run to run.
+pub struct Machine<S: Sink + 'static> {
+    inner: Box<Inner<S>>,
+}
+
+impl<S: Sink + 'static> Machine<S> {
+    /// A machine whose events go to `sink`, with `device` behind the adapter's registers.
+    #[must_use]
+    pub fn new(sink: S, device: Box<dyn Device>) -> Self {
+        Machine { inner: Inner::new(sink, device) }
+    }
+
+    /// Runs `driver` through `scenario`, from power-on to a quiet machine or the first violation.
+    ///
+    /// # Safety
+    ///
+    /// The driver's entry points are functions of this process that follow the StorPort ABI, and its
+    /// context is valid during the call.
+    pub unsafe fn run(&mut self, driver: &Driver, scenario: &Scenario) -> Run {
+        self.inner.run(driver, scenario)
+    }
+
+    /// The sink.
+    pub fn sink(&mut self) -> &mut S {
+        self.inner.sink()
+    }
+}
+
+impl<S: Sink + 'static> fmt::Debug for Machine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Machine(..)")
+    }
+}

@@ -1,0 +1,582 @@
+//! Every routine of [`StorPort`], over the machine.
+
+use std::ffi::{CStr, c_void};
+use std::panic::Location;
+use std::ptr::NonNull;
+
+use super::super::memory::Memory;
+use super::super::state::State;
+use super::Port;
+use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
+use crate::machine::lock::Request;
+use crate::storport::address::StorAddress;
+use crate::storport::code::NotificationType;
+use crate::storport::config::{
+    HwPassiveInitializeRoutine, HwStateChange, HwSynchronizeRoutine, HwTimer, HwTimerEx,
+    HwWorkItem, InterfaceType, PortConfigurationInformation,
+};
+use crate::storport::dpc::HwDpcRoutine;
+use crate::storport::memory::{PhysicalAddress, StorScatterGatherList};
+use crate::storport::perf::{
+    MessageInterruptInformation, PerfConfigurationData, ProcessorNumber,
+    StartIoPerformanceParameters,
+};
+use crate::storport::{
+    Ddi, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
+};
+
+/// 100 ns units from 1601 to the start of every run; any fixed time does.
+const EPOCH: u64 = 132_537_600_000_000_000;
+
+impl<S: Sink + 'static> Port<S> {
+    /// A DDI that returns a status.
+    fn status(self, call: (Ddi, u32, Site), act: impl FnOnce(&mut State<S>) -> StorStatus) -> StorStatus {
+        StorStatus(self.call(call, |s| act(s).0))
+    }
+
+    /// A DDI that returns a BOOLEAN.
+    fn boolean(self, call: (Ddi, u32, Site), act: impl FnOnce(&mut State<S>) -> bool) -> bool {
+        self.call(call, |s| u32::from(act(s))) != 0
+    }
+}
+
+// SAFETY: every routine does what the simulated StorPort's contract says, at any IRQL of the machine.
+unsafe impl<S: Sink + 'static> StorPort for Port<S> {
+    unsafe fn from_extension(extension: *mut c_void) -> Self {
+        // SAFETY: the extension is this machine's, by the caller's promise.
+        let address = unsafe { Memory::machine_of(extension.cast()) };
+        let inner = std::ptr::with_exposed_provenance_mut(address);
+        Port::of(NonNull::new(inner).expect("a live machine"))
+    }
+
+    fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
+        Port { site: Some(site), ..self }
+    }
+
+    unsafe fn acquire_spin_lock(
+        self,
+        lock: StorSpinlock,
+        context: *mut StorDpc,
+        handle: *mut StorLockHandle,
+    ) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.acquire(lock, context, handle, (false, site)) };
+    }
+
+    unsafe fn acquire_spin_lock_ex(
+        self,
+        lock: StorSpinlock,
+        context: *mut StorDpc,
+        handle: *mut StorLockHandle,
+    ) -> StorStatus {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.acquire(lock, context, handle, (true, site)) }
+    }
+
+    unsafe fn release_spin_lock(self, handle: *mut StorLockHandle) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.release(handle, site) }
+    }
+
+    fn acquire_msi_spin_lock(self, message: u32, old_irql: &mut u32) -> StorStatus {
+        let site = self.site();
+        self.acquire_msi(message, old_irql, site)
+    }
+
+    fn release_msi_spin_lock(self, message: u32, old_irql: u32) -> StorStatus {
+        let site = self.site();
+        self.release_msi(message, old_irql, site)
+    }
+
+    unsafe fn synchronize_access(self, routine: HwSynchronizeRoutine, context: *mut c_void) -> bool {
+        let site = self.site();
+        self.point();
+        let extension = self.extension();
+        // SAFETY: the caller's promise.
+        let call = || u32::from(unsafe { routine(extension, context) });
+        let api = LockApi::Synchronize;
+        let (void, saved) = self.with(|s| (s.adapter.facts.dump, s.processor().irql));
+        if void {
+            return self.callback(Routine::Synchronized, 0, call) != 0;
+        }
+        let level = Some(super::super::interrupt::DIRQL);
+        self.take(Request { lock: Lock::Interrupt, api, level, handle: 0 }, site);
+        let result = self.callback(Routine::Synchronized, 0, call);
+        self.give(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
+        result != 0
+    }
+
+    unsafe fn initialize_dpc(self, dpc: *mut StorDpc, routine: HwDpcRoutine) {
+        let site = self.site();
+        self.point();
+        self.act(|s| s.initialize_dpc(dpc, routine, site));
+    }
+
+    unsafe fn issue_dpc(
+        self,
+        dpc: *mut StorDpc,
+        argument1: *mut c_void,
+        argument2: *mut c_void,
+    ) -> bool {
+        let site = self.site();
+        self.point();
+        let queued = self.act(|s| s.issue_dpc(dpc, (argument1.addr(), argument2.addr()), site));
+        self.drain_deferred();
+        queued
+    }
+
+    unsafe fn cancel_dpc(self, dpc: *mut StorDpc) -> bool {
+        let site = self.site();
+        self.point();
+        self.act(|s| s.cancel_dpc(dpc, site))
+    }
+
+    unsafe fn set_target_processor_dpc(
+        self,
+        dpc: *mut StorDpc,
+        processor: ProcessorNumber,
+    ) -> StorStatus {
+        let site = self.site();
+        let number = u32::from(NotificationType::SET_TARGET_PROCESSOR_DPC.0);
+        self.status((Ddi::Notification, number, site), |s| match s.dpc(dpc) {
+            Ok(dpc) if processor.group == 0 && usize::from(processor.number) < s.processor_count => {
+                s.dpcs.set_target(dpc, processor.number);
+                StorStatus::SUCCESS
+            }
+            _ => StorStatus::INVALID_PARAMETER,
+        })
+    }
+
+    fn request_complete(self, srb: Srb) {
+        let site = self.site();
+        self.point();
+        self.act(|s| s.complete_request(srb.as_ptr().addr(), site));
+        self.drain_deferred();
+    }
+
+    fn notify(self, notification: NotificationType) {
+        let site = self.site();
+        let ddi = match notification {
+            NotificationType::RESET_DETECTED => Ddi::ResetDetected,
+            NotificationType::BUS_CHANGE_DETECTED => Ddi::BusChangeDetected,
+            _ => Ddi::Notification,
+        };
+        self.call((ddi, notification.0, site), |_| 0);
+    }
+
+    fn complete_request(self, _path: u8, _target: u8, _lun: u8, status: SrbStatus) {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            let count = s.complete_all(status);
+            s.emit(site, Kind::RequestsCompletedByPort { count, status });
+        });
+        self.drain_deferred();
+    }
+
+    fn pause(self, seconds: u32) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::Pause, seconds, site), |s| {
+            s.adapter.paused_until = s.time + u64::from(seconds) * 1_000_000_000;
+            true
+        })
+    }
+
+    fn resume(self) -> bool {
+        let site = self.site();
+        let resumed = self.boolean((Ddi::Resume, 0, site), |s| {
+            s.adapter.paused_until = 0;
+            s.restart_later();
+            true
+        });
+        self.drain_deferred();
+        resumed
+    }
+
+    fn pause_device(self, _path: u8, _target: u8, _lun: u8, seconds: u32) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::PauseDevice, seconds, site), |s| {
+            s.adapter.paused_until = s.time + u64::from(seconds) * 1_000_000_000;
+            true
+        })
+    }
+
+    fn resume_device(self, _path: u8, _target: u8, _lun: u8) -> bool {
+        let site = self.site();
+        let resumed = self.boolean((Ddi::ResumeDevice, 0, site), |s| {
+            s.adapter.paused_until = 0;
+            s.restart_later();
+            true
+        });
+        self.drain_deferred();
+        resumed
+    }
+
+    fn busy(self, requests: u32) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::Busy, requests, site), |s| {
+            s.adapter.busy_until_finished = requests;
+            true
+        })
+    }
+
+    fn ready(self) -> bool {
+        let site = self.site();
+        let ready = self.boolean((Ddi::Ready, 0, site), |s| {
+            s.adapter.busy_until_finished = 0;
+            s.restart_later();
+            true
+        });
+        self.drain_deferred();
+        ready
+    }
+
+    fn device_busy(self, _path: u8, _target: u8, _lun: u8, requests: u32) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::DeviceBusy, requests, site), |s| {
+            s.adapter.busy_until_finished = requests;
+            true
+        })
+    }
+
+    fn device_ready(self, _path: u8, _target: u8, _lun: u8) -> bool {
+        let site = self.site();
+        let ready = self.boolean((Ddi::DeviceReady, 0, site), |s| {
+            s.adapter.busy_until_finished = 0;
+            s.restart_later();
+            true
+        });
+        self.drain_deferred();
+        ready
+    }
+
+    fn set_device_queue_depth(self, _path: u8, _target: u8, _lun: u8, depth: u32) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::SetDeviceQueueDepth, depth, site), |_| (1..=254).contains(&depth))
+    }
+
+    unsafe fn state_change_detected(
+        self,
+        entity: u32,
+        _address: &StorAddress,
+        _attributes: u32,
+        routine: HwStateChange,
+        context: *mut c_void,
+    ) -> StorStatus {
+        let site = self.site();
+        let status = self.status((Ddi::StateChangeDetected, entity, site), |s| {
+            s.queue_state_change(routine, context)
+        });
+        self.drain_deferred();
+        status
+    }
+
+    fn get_device_base(
+        self,
+        _bus_type: InterfaceType,
+        _bus: u32,
+        address: PhysicalAddress,
+        bytes: u32,
+        _io_space: bool,
+    ) -> *mut c_void {
+        let site = self.site();
+        let mut base = std::ptr::null_mut();
+        self.call((Ddi::GetDeviceBase, bytes, site), |s| {
+            base = s.map_registers(address, bytes);
+            u32::from(!base.is_null())
+        });
+        base
+    }
+
+    unsafe fn free_device_base(self, _base: *mut c_void) {
+        let site = self.site();
+        self.call((Ddi::FreeDeviceBase, 0, site), |_| 0);
+    }
+
+    fn get_uncached_extension(
+        self,
+        _config: &mut PortConfigurationInformation,
+        bytes: u32,
+    ) -> *mut c_void {
+        let site = self.site();
+        let mut address = std::ptr::null_mut();
+        self.call((Ddi::GetUncachedExtension, bytes, site), |s| {
+            if !s.setup.failures.uncached_extension {
+                address = s.memory.take_uncached(bytes as usize);
+            }
+            u32::from(!address.is_null())
+        });
+        address.cast()
+    }
+
+    fn get_physical_address(
+        self,
+        _srb: Option<Srb>,
+        virtual_address: *mut c_void,
+        bytes: &mut u32,
+    ) -> PhysicalAddress {
+        let site = self.site();
+        let mut physical = PhysicalAddress(0);
+        self.call((Ddi::GetPhysicalAddress, 0, site), |s| {
+            physical = s.physical_address(virtual_address.addr(), bytes);
+            u32::from(physical.0 != 0)
+        });
+        physical
+    }
+
+    fn get_scatter_gather_list(self, srb: Srb) -> *const StorScatterGatherList {
+        let site = self.site();
+        let mut list = std::ptr::null();
+        self.call((Ddi::GetScatterGatherList, 0, site), |s| {
+            s.adapter.scatter_gathers = s.adapter.scatter_gathers.saturating_add(1);
+            let fail = s.setup.failures.scatter_gather;
+            let slot = s.memory.slot_of(srb.as_ptr().addr());
+            if let (Some(slot), false) = (slot, fail != 0 && fail == s.adapter.scatter_gathers) {
+                list = s.scatter_gather(slot);
+            }
+            u32::from(!list.is_null())
+        });
+        list
+    }
+
+    fn get_system_address(self, srb: Srb, address: &mut *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::GetSystemAddress, 0, site), |s| {
+            *address = s.system_address(srb);
+            match address.is_null() {
+                true => StorStatus::INVALID_PARAMETER,
+                false => StorStatus::SUCCESS,
+            }
+        })
+    }
+
+    fn allocate_pool(self, bytes: u32, _tag: u32, buffer: &mut *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::AllocatePool, bytes, site), |s| s.allocate_pool(bytes, buffer))
+    }
+
+    unsafe fn free_pool(self, buffer: *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::FreePool, 0, site), |s| match s.memory.in_pool(buffer.addr()) {
+            true => StorStatus::SUCCESS,
+            false => StorStatus::INVALID_PARAMETER,
+        })
+    }
+
+    fn get_bus_data(self, bus_data_type: u32, _bus: u32, _slot: u32, buffer: &mut [u8]) -> u32 {
+        let site = self.site();
+        self.call((Ddi::GetBusData, bus_data_type, site), |s| {
+            let space = s.device.config_space();
+            let bytes = buffer.len().min(space.len());
+            buffer[..bytes].copy_from_slice(&space[..bytes]);
+            bytes as u32
+        })
+    }
+
+    fn registry_read_dword(self, name: &CStr) -> Option<u32> {
+        let site = self.site();
+        let mut value = None;
+        self.call((Ddi::RegistryRead, 0, site), |s| {
+            value = s.registry_value(name);
+            u32::from(value.is_some())
+        });
+        value
+    }
+
+    unsafe fn read_register_ulong(self, register: *const u32) -> u32 {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            let Some(offset) = s.register_offset(register.addr()) else { return u32::MAX };
+            let value = s.with_device(|device, bus| device.read_register(bus, offset));
+            s.emit(site, Kind::Called { ddi: Ddi::ReadRegister, argument: offset, result: value });
+            value
+        })
+    }
+
+    unsafe fn write_register_ulong(self, register: *mut u32, value: u32) {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            let Some(offset) = s.register_offset(register.addr()) else { return };
+            s.emit(site, Kind::Called { ddi: Ddi::WriteRegister, argument: offset, result: value });
+            s.with_device(|device, bus| device.write_register(bus, offset, value));
+        });
+    }
+
+    fn initialize_perf_opts(self, query: bool, data: *mut PerfConfigurationData) -> StorStatus {
+        let site = self.site();
+        // The argument tells a query from a request, and whether there was a structure at all.
+        let argument = u32::from(query) | u32::from(data.is_null()) << 1;
+        self.status((Ddi::InitializePerfOpts, argument, site), |s| s.perf_opts(query, data))
+    }
+
+    fn get_start_io_perf_params(
+        self,
+        _srb: Srb,
+        parameters: &mut StartIoPerformanceParameters,
+    ) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::GetStartIoPerfParams, 0, site), |s| s.start_io_parameters(parameters))
+    }
+
+    fn get_msi_info(
+        self,
+        message: u32,
+        information: &mut MessageInterruptInformation,
+    ) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::GetMsiInfo, message, site), |s| {
+            s.message_information(message, information)
+        })
+    }
+
+    fn enable_passive_initialization(self, routine: HwPassiveInitializeRoutine) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::EnablePassiveInitialization, 0, site), |s| {
+            let allowed = s.inside(Routine::Initialize)
+                && !s.setup.failures.passive_initialization
+                && !s.setup.dump;
+            if allowed {
+                s.adapter.passive_initialize = Some(routine);
+            }
+            allowed
+        })
+    }
+
+    fn request_timer_call(self, routine: Option<HwTimer>, microseconds: u32) {
+        let site = self.site();
+        let result = u32::from(routine.is_some());
+        self.point();
+        self.act(|s| {
+            let due = match microseconds {
+                0 => u64::MAX,
+                n => s.time + u64::from(n) * 1_000,
+            };
+            let processor = s.current as u8;
+            s.timers.set_call(routine, due, processor);
+            s.refresh_due();
+            let ddi = Ddi::RequestTimerCall;
+            s.emit(site, Kind::Called { ddi, argument: microseconds, result });
+        });
+    }
+
+    fn initialize_timer(self, timer: &mut *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::InitializeTimer, 0, site), |s| {
+            let handle = match s.setup.failures.timer_and_worker {
+                true => None,
+                false => s.timers.allocate_timer(),
+            };
+            *timer = handle.unwrap_or(std::ptr::null_mut());
+            handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
+        })
+    }
+
+    unsafe fn request_timer(
+        self,
+        timer: *mut c_void,
+        routine: HwTimerEx,
+        context: *mut c_void,
+        microseconds: u64,
+        _tolerable_delay: u64,
+    ) -> StorStatus {
+        let site = self.site();
+        let argument = u32::try_from(microseconds).unwrap_or(u32::MAX);
+        self.status((Ddi::RequestTimer, argument, site), |s| {
+            let due = match microseconds {
+                0 => u64::MAX,
+                n => s.time.saturating_add(n.saturating_mul(1_000)),
+            };
+            let processor = s.current as u8;
+            let status = s.timers.set_timer(timer, (routine, context), due, processor);
+            s.refresh_due();
+            status
+        })
+    }
+
+    unsafe fn free_timer(self, timer: *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::FreeTimer, 0, site), |s| {
+            let status = s.timers.free_timer(timer);
+            s.refresh_due();
+            status
+        })
+    }
+
+    fn initialize_worker(self, worker: &mut *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::InitializeWorker, 0, site), |s| {
+            let handle = match s.setup.failures.timer_and_worker {
+                true => None,
+                false => s.timers.allocate_worker(),
+            };
+            *worker = handle.unwrap_or(std::ptr::null_mut());
+            handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
+        })
+    }
+
+    unsafe fn queue_work_item(
+        self,
+        routine: HwWorkItem,
+        worker: *mut c_void,
+        context: *mut c_void,
+    ) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::QueueWorkItem, 0, site), |s| s.queue_work(routine, worker, context))
+    }
+
+    unsafe fn free_worker(self, worker: *mut c_void) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::FreeWorker, 0, site), |s| s.timers.free_worker(worker))
+    }
+
+    fn stall_execution(self, microseconds: u32) {
+        let site = self.site();
+        self.call((Ddi::StallExecution, microseconds, site), |s| {
+            let stalled = u64::from(microseconds) * 1_000;
+            s.time += stalled;
+            s.processor().busy += stalled;
+            s.run_due();
+            0
+        });
+    }
+
+    fn query_system_time(self) -> u64 {
+        let site = self.site();
+        let mut time = 0;
+        self.call((Ddi::QuerySystemTime, 0, site), |s| {
+            time = EPOCH + s.time / 100;
+            0
+        });
+        time
+    }
+
+    fn get_current_processor_number(self, processor: &mut ProcessorNumber) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::GetCurrentProcessorNumber, 0, site), |s| {
+            *processor = ProcessorNumber { group: 0, number: s.current as u8, reserved: 0 };
+            StorStatus::SUCCESS
+        })
+    }
+
+    fn log_error(self, _srb: Option<Srb>, _path: u8, _target: u8, _lun: u8, code: u32, _unique: u32) {
+        let site = self.site();
+        self.call((Ddi::LogError, code, site), |_| 0);
+    }
+
+    fn validate_range(
+        self,
+        _bus_type: InterfaceType,
+        _bus: u32,
+        _address: PhysicalAddress,
+        bytes: u32,
+        _io_space: bool,
+    ) -> bool {
+        let site = self.site();
+        self.boolean((Ddi::ValidateRange, bytes, site), |_| true)
+    }
+}

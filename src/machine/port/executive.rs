@@ -1,0 +1,218 @@
+//! ntoskrnl's routines that concern locks and IRQLs.
+
+use super::super::lock::Request;
+use super::super::state::State;
+use super::Port;
+use crate::event::{EXECUTIVE_LOCKS_MAX, Handle, Kind, Lock, LockApi, LockMisuse, Sink, Site};
+use crate::storport::lock::KlockQueueHandle;
+use crate::storport::{Executive, Irql, StorKspinLock};
+
+/// Executive spin locks that the driver has used, by address.
+#[derive(Debug)]
+pub(in super::super) struct Executives {
+    addresses: [usize; EXECUTIVE_LOCKS_MAX],
+    initialized: [bool; EXECUTIVE_LOCKS_MAX],
+    count: usize,
+}
+
+impl Executives {
+    pub(in super::super) fn new() -> Self {
+        Executives {
+            addresses: [0; EXECUTIVE_LOCKS_MAX],
+            initialized: [false; EXECUTIVE_LOCKS_MAX],
+            count: 0,
+        }
+    }
+
+    pub(in super::super) fn power_on(&mut self) {
+        self.initialized[..self.count].fill(false);
+        self.count = 0;
+    }
+
+    /// The lock's number, a new one at first sight; the last one stands for all beyond the limit.
+    fn number(&mut self, address: usize) -> usize {
+        let known = self.addresses[..self.count].iter().position(|&known| known == address);
+        known.unwrap_or_else(|| {
+            if self.count < EXECUTIVE_LOCKS_MAX {
+                self.count += 1;
+            }
+            self.addresses[self.count - 1] = address;
+            self.count - 1
+        })
+    }
+}
+
+impl<S: Sink> State<S> {
+    fn executive(&mut self, lock: *mut StorKspinLock, site: Site) -> Lock {
+        let number = self.executives.number(lock.addr());
+        if !self.executives.initialized[number] {
+            self.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 });
+        }
+        Lock::Executive(number as u8)
+    }
+
+    /// Whether the routine that releases fits the one that acquired.
+    fn pairing(&self, lock: Lock, api: LockApi) -> Handle {
+        let record = self.locks.record(lock);
+        if record.owner.is_some() && record.api != api { Handle::OtherApi } else { Handle::Same }
+    }
+}
+
+impl<S: Sink + 'static> Port<S> {
+    fn ke_acquire(self, lock: *mut StorKspinLock, api: LockApi, handle: usize, site: Site) -> (Irql, u32) {
+        self.point();
+        let lock = self.act(|s| s.executive(lock, site));
+        let level = matches!(api, LockApi::Ke | LockApi::KeQueued).then_some(Irql::DISPATCH);
+        let saved = self.with(|s| s.processor().irql);
+        (saved, self.take(Request { lock, api, level, handle }, site))
+    }
+
+    fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
+        self.point();
+        let lock = self.act(|s| s.executive(lock, site));
+        let (state, irql) =
+            self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
+        self.give(lock, api, state, irql, site);
+    }
+
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    unsafe fn queued_release(self, handle: *mut KlockQueueHandle, api: LockApi, site: Site) {
+        self.point();
+        // SAFETY: the caller's promise.
+        let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read() };
+        let number = lock.checked_sub(1).filter(|&n| n < EXECUTIVE_LOCKS_MAX && next != 0);
+        let Some(number) = number else {
+            let misuse = LockMisuse::HandleNeverAcquired;
+            return self.act(|s| s.emit(site, Kind::LockMisused { api, release: true, misuse }));
+        };
+        let lock = Lock::Executive(number as u8);
+        let state = self.with(|s| {
+            let record = s.locks.record(lock);
+            if record.owner.is_none() || record.serial as usize != next {
+                Handle::Stale
+            } else if record.handle != handle.addr() {
+                Handle::Copied
+            } else {
+                s.pairing(lock, api)
+            }
+        });
+        let irql = match api {
+            LockApi::KeQueued => old_irql,
+            _ => self.with(|s| s.processor().irql),
+        };
+        self.give(lock, api, state, irql, site);
+    }
+
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    unsafe fn queued_acquire(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+        api: LockApi,
+        site: Site,
+    ) {
+        let (old_irql, serial) = self.ke_acquire(lock, api, handle.addr(), site);
+        let number = self.with(|s| s.executives.number(lock.addr()));
+        // SAFETY: the caller's promise.
+        unsafe {
+            *handle = KlockQueueHandle { next: serial as usize, lock: number + 1, old_irql };
+        }
+    }
+}
+
+// SAFETY: every routine does what the simulated StorPort's contract says, at any IRQL of the machine.
+unsafe impl<S: Sink + 'static> Executive for Port<S> {
+    unsafe fn ke_initialize_spin_lock(self, lock: *mut StorKspinLock) {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            let number = s.executives.number(lock.addr());
+            let again = std::mem::replace(&mut s.executives.initialized[number], true);
+            let held = s.locks.record(Lock::Executive(number as u8)).owner.is_some();
+            let lock = number as u8;
+            s.emit(site, Kind::ExecutiveInitialized { lock, again, held });
+        });
+    }
+
+    unsafe fn ke_acquire_spin_lock(self, lock: *mut StorKspinLock) -> Irql {
+        let site = self.site();
+        self.ke_acquire(lock, LockApi::Ke, 0, site).0
+    }
+
+    unsafe fn ke_release_spin_lock(self, lock: *mut StorKspinLock, irql: Irql) {
+        let site = self.site();
+        self.ke_release(lock, LockApi::Ke, Some(irql), site);
+    }
+
+    unsafe fn ke_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) {
+        let site = self.site();
+        self.ke_acquire(lock, LockApi::KeDpcLevel, 0, site);
+    }
+
+    unsafe fn ke_release_spin_lock_from_dpc_level(self, lock: *mut StorKspinLock) {
+        let site = self.site();
+        self.ke_release(lock, LockApi::KeDpcLevel, None, site);
+    }
+
+    unsafe fn ke_acquire_in_stack_queued_spin_lock(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.queued_acquire(lock, handle, LockApi::KeQueued, site) };
+    }
+
+    unsafe fn ke_release_in_stack_queued_spin_lock(self, handle: *mut KlockQueueHandle) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.queued_release(handle, LockApi::KeQueued, site) };
+    }
+
+    unsafe fn ke_acquire_in_stack_queued_spin_lock_at_dpc_level(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.queued_acquire(lock, handle, LockApi::KeQueuedDpcLevel, site) };
+    }
+
+    unsafe fn ke_release_in_stack_queued_spin_lock_from_dpc_level(
+        self,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let site = self.site();
+        // SAFETY: the caller's promise.
+        unsafe { self.queued_release(handle, LockApi::KeQueuedDpcLevel, site) };
+    }
+
+    fn ke_raise_irql(self, irql: Irql) -> Irql {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            s.emit(site, Kind::IrqlSet { irql, raise: true });
+            std::mem::replace(&mut s.processor().irql, irql)
+        })
+    }
+
+    fn ke_lower_irql(self, irql: Irql) {
+        let site = self.site();
+        self.point();
+        self.act(|s| {
+            s.emit(site, Kind::IrqlSet { irql, raise: false });
+            s.processor().irql = irql;
+        });
+        self.drain_deferred();
+    }
+
+    fn ke_get_current_irql(self) -> Irql {
+        self.with(|s| s.processor().irql)
+    }
+}

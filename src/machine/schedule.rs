@@ -1,0 +1,211 @@
+//! Decision points, and what can be chosen at one.
+//!
+//! Nearly every decision point is passed calmly, so the fast path is two comparisons and three additions.
+//! The recorded schedule says after how many points the next departure comes; when it is spent, every
+//! choice is calm.
+
+use super::interrupt::Delivery;
+use super::port::Port;
+use super::processor::Status;
+use super::state::{End, State, TICK_NS};
+use crate::event::{Kind, Sink, Site};
+use crate::scenario::{DECISIONS_MAX, Decision};
+
+/// Decision points that one run may pass: a scenario of the greatest length that resets a slow
+/// controller again and again takes a tenth of this. A run past it is a hang.
+pub(super) const DECISION_BUDGET: u64 = 400_000;
+
+/// The recorded schedule and how far it has come.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    decisions: Vec<Decision>,
+    next: usize,
+    /// Points until the slow path must look.
+    fuse: u64,
+    /// What `fuse` was set to.
+    armed: u64,
+    /// Points passed, up to when the fuse was armed.
+    passed: u64,
+    /// Where the fuse must end for the next decision; `u64::MAX` when the schedule is spent.
+    decision_at: u64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule {
+            decisions: Vec::with_capacity(DECISIONS_MAX),
+            next: 0,
+            fuse: 0,
+            armed: 0,
+            passed: 0,
+            decision_at: u64::MAX,
+        }
+    }
+}
+
+impl Schedule {
+    pub(super) fn power_on(&mut self, decisions: &[Decision]) {
+        self.decisions.clear();
+        self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
+        (self.next, self.passed) = (0, 0);
+        self.decision_at = self.decisions.first().map_or(u64::MAX, |d| u64::from(d.after) + 1);
+        self.arm();
+    }
+
+    fn arm(&mut self) {
+        self.armed = self.decision_at.min(DECISION_BUDGET) - self.passed;
+        self.fuse = self.armed;
+    }
+
+    /// Decision points passed in this run.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed + (self.armed - self.fuse)
+    }
+
+    /// Passes one point; `true` if the slow path must look.
+    #[inline]
+    fn pass(&mut self) -> bool {
+        self.fuse -= 1;
+        self.fuse == 0
+    }
+
+    /// Settles the account at the slow path: the departure that is due now, if one is.
+    fn departure(&mut self) -> Option<u8> {
+        self.passed = self.passed();
+        let due = (self.passed == self.decision_at).then(|| {
+            let choice = self.decisions[self.next].choice;
+            self.next += 1;
+            self.decision_at = match self.decisions.get(self.next) {
+                Some(decision) => self.passed + u64::from(decision.after) + 1,
+                None => u64::MAX,
+            };
+            choice
+        });
+        if self.passed < DECISION_BUDGET {
+            self.arm();
+        } else {
+            // Re-arms at one, so that every further point comes here again.
+            (self.armed, self.fuse) = (1, 1);
+        }
+        due
+    }
+
+    fn spent(&self) -> bool {
+        self.passed >= DECISION_BUDGET
+    }
+}
+
+/// A departure from the calm choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Departure {
+    /// Deliver this pending interrupt here.
+    Interrupt(u8),
+    /// Go on with that processor.
+    Switch(u8),
+    /// The device or timer that is due next does its work now.
+    #[default]
+    Hasten,
+}
+
+/// What can be chosen at a decision point; at most one for each message up to a limit, and one a processor.
+#[derive(Default)]
+struct Departures {
+    items: [Departure; 16],
+    count: usize,
+}
+
+impl Departures {
+    fn add(&mut self, departure: Departure) {
+        if self.count < self.items.len() {
+            self.items[self.count] = departure;
+            self.count += 1;
+        }
+    }
+}
+
+impl<S: Sink + 'static> Port<S> {
+    /// A decision point: time passes, and something else may happen first.
+    #[inline]
+    pub(super) fn point(self) {
+        let slow = self.with(|s| {
+            s.time += TICK_NS;
+            s.processor().busy += TICK_NS;
+            s.schedule.pass() | (s.time >= s.due)
+        });
+        if slow {
+            self.point_slow();
+        }
+    }
+
+    #[cold]
+    fn point_slow(self) {
+        let departure = self.act(|s| {
+            s.run_due();
+            let choice = s.schedule.departure();
+            if s.schedule.spent() {
+                s.emit(Site::Port, Kind::Hung);
+                s.stop(End::Hang);
+            }
+            choice.and_then(|choice| s.depart(choice))
+        });
+        match departure {
+            None => {}
+            Some(Departure::Hasten) => self.act(State::hasten),
+            Some(Departure::Interrupt(message)) => self.deliver(message),
+            Some(Departure::Switch(_)) => self.suspend(),
+        }
+    }
+}
+
+impl<S: Sink> State<S> {
+    /// The departure that `choice` names among those that exist now; notes a switch for the drive loop.
+    fn depart(&mut self, choice: u8) -> Option<Departure> {
+        let departures = self.departures();
+        if departures.count == 0 {
+            return None;
+        }
+        let departure = departures.items[usize::from(choice) % departures.count];
+        if let Departure::Switch(processor) = departure {
+            self.order += 1;
+            self.processor().preempted = self.order;
+            self.schedule_next = Some(processor);
+        }
+        Some(departure)
+    }
+
+    fn departures(&self) -> Departures {
+        let mut departures = Departures::default();
+        let mut pending = self.deliverable(self.current);
+        for _ in 0..4 {
+            let Some(message) = Delivery::first(pending) else { break };
+            departures.add(Departure::Interrupt(message));
+            pending &= pending - 1;
+        }
+        for processor in 0..self.processor_count {
+            if processor != self.current && self.can_go_on(processor) {
+                departures.add(Departure::Switch(processor as u8));
+            }
+        }
+        if self.due != u64::MAX {
+            departures.add(Departure::Hasten);
+        }
+        departures
+    }
+
+    /// Whether resuming the processor would get anywhere.
+    pub(super) fn can_go_on(&self, processor: usize) -> bool {
+        match self.processors[processor].status {
+            Status::Busy => true,
+            Status::Waiting(lock) => {
+                self.may_take(processor, lock) || self.deliverable(processor) != 0
+            }
+            Status::Idle => self.has_work(processor),
+        }
+    }
+
+    /// Whether an idle processor has something to do.
+    pub(super) fn has_work(&self, processor: usize) -> bool {
+        let p = &self.processors[processor];
+        !p.tasks.is_empty() || self.has_deferred(processor) || self.deliverable(processor) != 0
+    }
+}

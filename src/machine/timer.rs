@@ -1,0 +1,297 @@
+//! Timers, workers, and everything that becomes due as virtual time passes.
+
+use std::ffi::c_void;
+
+use super::deferred::{Deferred, Task};
+use super::lock::Request;
+use super::port::Port;
+use super::state::State;
+use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
+use crate::storport::config::{HwStateChange, HwTimer, HwTimerEx, HwWorkItem};
+use crate::storport::{Irql, StorStatus};
+
+/// Timers of StorPortInitializeTimer, and workers, that a driver may have at once.
+pub(super) const HANDLES_MAX: usize = 8;
+
+/// A timer of StorPortRequestTimer.
+#[derive(Clone, Copy)]
+struct TimerEx {
+    allocated: bool,
+    due: u64,
+    routine: Option<HwTimerEx>,
+    context: *mut c_void,
+    processor: u8,
+}
+
+const NO_TIMER: TimerEx = TimerEx {
+    allocated: false,
+    due: u64::MAX,
+    routine: None,
+    context: std::ptr::null_mut(),
+    processor: 0,
+};
+
+/// A worker of StorPortInitializeWorker.
+#[derive(Clone, Copy)]
+struct Worker {
+    allocated: bool,
+    queued: bool,
+    routine: Option<HwWorkItem>,
+    context: *mut c_void,
+}
+
+const NO_WORKER: Worker =
+    Worker { allocated: false, queued: false, routine: None, context: std::ptr::null_mut() };
+
+/// All timers and workers of the adapter.
+pub(super) struct Timers {
+    /// RequestTimerCall's: when, on which processor, and what.
+    call_due: u64,
+    call_processor: u8,
+    call_routine: Option<HwTimer>,
+    extended: [TimerEx; HANDLES_MAX],
+    workers: [Worker; HANDLES_MAX],
+    state_change: Option<(HwStateChange, *mut c_void)>,
+}
+
+/// Handles are small numbers in disguise, so that a wild one is seen.
+const HANDLE_BASE: usize = 0x5_0000;
+
+fn handle(index: usize) -> *mut c_void {
+    std::ptr::without_provenance_mut(HANDLE_BASE + index)
+}
+
+fn index_of(handle: *mut c_void) -> Option<usize> {
+    handle.addr().checked_sub(HANDLE_BASE).filter(|&index| index < HANDLES_MAX)
+}
+
+impl Timers {
+    pub(super) fn new() -> Self {
+        Timers {
+            call_due: u64::MAX,
+            call_processor: 0,
+            call_routine: None,
+            extended: [NO_TIMER; HANDLES_MAX],
+            workers: [NO_WORKER; HANDLES_MAX],
+            state_change: None,
+        }
+    }
+
+    pub(super) fn power_on(&mut self) {
+        *self = Self::new();
+    }
+
+    /// When the next timer fires.
+    pub(super) fn due(&self) -> u64 {
+        self.extended.iter().map(|timer| timer.due).fold(self.call_due, u64::min)
+    }
+
+    pub(super) fn set_call(&mut self, routine: Option<HwTimer>, due: u64, processor: u8) {
+        (self.call_due, self.call_routine, self.call_processor) = (due, routine, processor);
+    }
+
+    pub(super) fn allocate_timer(&mut self) -> Option<*mut c_void> {
+        let index = self.extended.iter().position(|timer| !timer.allocated)?;
+        self.extended[index] = TimerEx { allocated: true, ..NO_TIMER };
+        Some(handle(index))
+    }
+
+    pub(super) fn free_timer(&mut self, timer: *mut c_void) -> StorStatus {
+        match index_of(timer) {
+            Some(index) if self.extended[index].allocated => {
+                self.extended[index] = NO_TIMER;
+                StorStatus::SUCCESS
+            }
+            _ => StorStatus::UNSUCCESSFUL,
+        }
+    }
+
+    /// StorPortRequestTimer; `due` of `u64::MAX` cancels.
+    pub(super) fn set_timer(
+        &mut self,
+        timer: *mut c_void,
+        routine: (HwTimerEx, *mut c_void),
+        due: u64,
+        processor: u8,
+    ) -> StorStatus {
+        let Some(index) = index_of(timer).filter(|&index| self.extended[index].allocated) else {
+            return StorStatus::INVALID_PARAMETER;
+        };
+        let timer = &mut self.extended[index];
+        if timer.due != u64::MAX && due != u64::MAX {
+            return StorStatus::BUSY;
+        }
+        (timer.routine, timer.context) = (Some(routine.0), routine.1);
+        (timer.due, timer.processor) = (due, processor);
+        StorStatus::SUCCESS
+    }
+
+    pub(super) fn allocate_worker(&mut self) -> Option<*mut c_void> {
+        let index = self.workers.iter().position(|worker| !worker.allocated)?;
+        self.workers[index] = Worker { allocated: true, ..NO_WORKER };
+        Some(handle(index))
+    }
+
+    pub(super) fn free_worker(&mut self, worker: *mut c_void) -> StorStatus {
+        match index_of(worker) {
+            Some(index) if self.workers[index].allocated && !self.workers[index].queued => {
+                self.workers[index] = NO_WORKER;
+                StorStatus::SUCCESS
+            }
+            Some(index) if self.workers[index].queued => StorStatus::BUSY,
+            _ => StorStatus::INVALID_PARAMETER,
+        }
+    }
+}
+
+impl<S: Sink> State<S> {
+    /// StorPortQueueWorkItem.
+    pub(super) fn queue_work(
+        &mut self,
+        routine: HwWorkItem,
+        worker: *mut c_void,
+        context: *mut c_void,
+    ) -> StorStatus {
+        let Some(index) = index_of(worker).filter(|&index| self.timers.workers[index].allocated)
+        else {
+            return StorStatus::INVALID_PARAMETER;
+        };
+        let worker = &mut self.timers.workers[index];
+        if worker.queued {
+            return StorStatus::BUSY;
+        }
+        *worker = Worker { allocated: true, queued: true, routine: Some(routine), context };
+        self.processor().tasks.push(Task::WorkItem(index as u8));
+        StorStatus::SUCCESS
+    }
+
+    /// StorPortStateChangeDetected; one may be pending.
+    pub(super) fn queue_state_change(
+        &mut self,
+        routine: HwStateChange,
+        context: *mut c_void,
+    ) -> StorStatus {
+        if self.timers.state_change.is_some() {
+            return StorStatus::BUSY;
+        }
+        self.timers.state_change = Some((routine, context));
+        self.processor().deferred.push_once(Deferred::StateChange);
+        StorStatus::SUCCESS
+    }
+
+    /// Does what is due now: the device's work, and timers into their processors' queues.
+    pub(super) fn run_due(&mut self) {
+        while self.time >= self.due {
+            if self.device.due().is_some_and(|due| due <= self.time) {
+                self.with_device(|device, bus| device.advance(bus));
+            }
+            if self.timers.call_due <= self.time {
+                self.timers.call_due = u64::MAX;
+                self.expire(0, self.timers.call_processor, Deferred::Timer);
+            }
+            for index in 0..HANDLES_MAX {
+                if self.timers.extended[index].due <= self.time {
+                    self.timers.extended[index].due = u64::MAX;
+                    let processor = self.timers.extended[index].processor;
+                    self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
+                }
+            }
+            self.refresh_due();
+        }
+    }
+
+    fn expire(&mut self, timer: u8, processor: u8, work: Deferred) {
+        self.emit(Site::Port, Kind::TimerExpired { timer });
+        self.processors[usize::from(processor)].deferred.push_once(work);
+    }
+
+    /// The device does its next work now.
+    pub(super) fn hasten(&mut self) {
+        self.with_device(|device, bus| device.advance_early(bus));
+    }
+}
+
+impl<S: Sink + 'static> Port<S> {
+    /// HwStorTimer, under StartIo and, in half duplex, Interrupt.
+    pub(super) fn run_timer(self) {
+        let Some(routine) = self.with(|s| s.timers.call_routine) else { return };
+        let extension = self.extension();
+        self.under_start_io(|| {
+            self.callback(Routine::Timer, 0, || {
+                // SAFETY: the routine that the driver gave.
+                unsafe { routine(extension) };
+                0
+            })
+        });
+    }
+
+    /// HW_TIMER_EX, at DISPATCH_LEVEL without locks.
+    pub(super) fn run_timer_ex(self, timer: u8) {
+        let TimerEx { routine, context, allocated, .. } =
+            self.with(|s| s.timers.extended[usize::from(timer)]);
+        let (Some(routine), true) = (routine, allocated) else { return };
+        let extension = self.extension();
+        self.callback(Routine::TimerEx, u16::from(timer), || {
+            // SAFETY: as above.
+            unsafe { routine(extension, context) };
+            0
+        });
+    }
+
+    /// HwStorStateChange, under StartIo and, in half duplex, Interrupt.
+    pub(super) fn run_state_change(self) {
+        let Some((routine, context)) = self.with(|s| s.timers.state_change.take()) else { return };
+        let extension = self.extension();
+        self.under_start_io(|| {
+            self.callback(Routine::StateChange, 0, || {
+                // SAFETY: as above; the address is optional, and status 0 is success.
+                unsafe { routine(extension, context, 0, std::ptr::null_mut(), 0) };
+                0
+            })
+        });
+    }
+
+    /// HW_WORKITEM, in a thread.
+    pub(super) fn run_work_item(self, worker: u8) {
+        let index = usize::from(worker);
+        let Worker { routine, context, .. } = self.with(|s| {
+            s.timers.workers[index].queued = false;
+            s.timers.workers[index]
+        });
+        let Some(routine) = routine else { return };
+        let extension = self.extension();
+        self.callback(Routine::WorkItem, u16::from(worker), || {
+            // SAFETY: as above.
+            unsafe { routine(extension, context, handle(index)) };
+            0
+        });
+    }
+
+    /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
+    /// half duplex, Interrupt.
+    pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
+        let start_io = port_lock(Lock::StartIo, Irql::DISPATCH);
+        self.take(start_io, Site::Port);
+        let result = if self.with(|s| s.is_half_duplex()) {
+            self.under_interrupt(call)
+        } else {
+            call()
+        };
+        self.give_quietly(Lock::StartIo, Irql::DISPATCH);
+        result
+    }
+
+    /// Runs `call` at DIRQL under the Interrupt lock.
+    pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
+        let saved = self.with(|s| s.processor().irql);
+        self.take(port_lock(Lock::Interrupt, super::interrupt::DIRQL), Site::Port);
+        let result = call();
+        self.give_quietly(Lock::Interrupt, saved);
+        result
+    }
+}
+
+/// A lock that StorPort takes around a callback.
+pub(super) fn port_lock(lock: Lock, level: Irql) -> Request {
+    Request { lock, api: LockApi::Port, level: Some(level), handle: 0 }
+}
