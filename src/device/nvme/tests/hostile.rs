@@ -125,7 +125,7 @@ fn act(rig: &mut Rig, noise: &mut Noise) {
             rig.device.advance_early(&mut rig.memory);
         }
         11 if noise.below(16) == 0 => rig.device.behave(),
-        12 if noise.below(64) == 0 => rig.device.remove(),
+        12 if noise.below(64) == 0 => rig.device.remove(&mut rig.memory),
         13 => {
             let at = address(noise) & !7;
             let entry = address(noise).to_le_bytes();

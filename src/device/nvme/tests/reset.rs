@@ -176,6 +176,17 @@ fn shutdown_completes_and_ends_commands() {
 }
 
 #[test]
+fn a_shutdown_asked_for_with_a_reset_completes() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.write(offset::CC, 0x0046_4000);
+    rig.pass(MILLISECOND);
+    assert_eq!(rig.csts(), 2 << 2);
+    rig.enable();
+    assert_eq!(rig.csts(), READY);
+    rig.create_pair(1, 8);
+}
+
+#[test]
 fn a_subsystem_reset_is_immediate() {
     let mut rig = Rig::ready(Manner::default());
     rig.submit(1, read(1, 0, 1));
@@ -194,14 +205,18 @@ fn a_subsystem_reset_is_immediate() {
 fn a_removed_device_reads_as_ones_and_does_nothing() {
     let mut rig = Rig::ready(Manner::default());
     rig.submit(1, read(1, 0, 1));
-    rig.device.remove();
+    rig.pass(MILLISECOND);
+    assert!(rig.memory.line);
+    rig.submit(1, read(2, 0, 1));
+    rig.device.remove(&mut rig.memory);
+    assert!(!rig.memory.line, "nothing is left to hold the line");
     assert_eq!(rig.csts(), u32::MAX);
     assert_eq!(rig.device.due(), None);
-    rig.submit(1, read(2, 0, 1));
+    rig.submit(1, read(3, 0, 1));
     assert!(!rig.device.advance_early(&mut rig.memory));
     rig.memory.now += SECOND;
     rig.device.advance(&mut rig.memory);
-    assert_eq!(rig.answers_after(1, 0), []);
+    assert_eq!(rig.answers_after(1, 0), [(1, 0)], "what was there before");
     assert!(!rig.device.owns(DATA, 1));
     rig.device.power_on(&Manner::default());
     rig.enable();
