@@ -188,13 +188,18 @@ impl Nvme {
         for timer in [Timer::Ready, Timer::Pulse, Timer::Coalescing] {
             self.timers.stop(timer);
         }
+        self.clear();
+        self.interrupts.quiet_all(bus);
+        self.interrupts.set_mask(bus, 0);
+    }
+
+    /// No queues, no commands, default features.
+    fn clear(&mut self) {
         self.drop_commands();
         self.submissions = [SubmissionQueue::default(); PAIRS];
         self.completions = [CompletionQueue::default(); PAIRS];
         self.features = Features::new(self.manner.queue_pairs);
         self.events = Events::default();
-        self.interrupts.quiet_all(bus);
-        self.interrupts.set_mask(bus, 0);
     }
 
     fn drop_commands(&mut self) {
@@ -300,14 +305,10 @@ impl Device for Nvme {
             ..*manner
         };
         self.registers = Registers::default();
-        self.submissions = [SubmissionQueue::default(); PAIRS];
-        self.completions = [CompletionQueue::default(); PAIRS];
-        self.drop_commands();
+        self.clear();
         self.interrupts = Interrupts::default();
         self.timers = Timers::STOPPED;
         self.answers.power_on();
-        self.features = Features::new(self.manner.queue_pairs);
-        self.events = Events::default();
         self.disk.wipe();
         self.next_due = NEVER;
         self.seen = 0;
