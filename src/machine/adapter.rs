@@ -474,7 +474,7 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         self.act(|s| {
-            s.with_device(|device, _| device.remove());
+            s.with_device(|device, bus| device.remove(bus));
             s.adapter.life = Life::Removed;
         });
         let removal = ScsiAdapterControlType::SURPRISE_REMOVAL;
