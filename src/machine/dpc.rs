@@ -192,7 +192,8 @@ impl<S: Sink> State<S> {
         entry.queued = false;
         let dpc = std::ptr::with_exposed_provenance_mut::<StorDpc>(entry.address);
         // SAFETY: the address was inside the driver's memory and aligned when it was initialised.
-        if !is_intact(unsafe { &dpc.read() }, number) {
+        let memory = unsafe { dpc.read() };
+        if !is_intact(&memory, number) {
             self.emit(Site::Port, Kind::DpcCorrupted { dpc: number });
             return None;
         }

@@ -36,7 +36,6 @@ pub(super) enum Status {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) routine: Routine,
-    pub(super) subject: u16,
     /// The processor's busy time when it began.
     pub(super) began: u64,
 }
@@ -62,7 +61,7 @@ pub(super) struct Processor {
 
 impl Processor {
     pub(super) fn new() -> Self {
-        let frame = Frame { routine: Routine::FindAdapter, subject: 0, began: 0 };
+        let frame = Frame { routine: Routine::FindAdapter, began: 0 };
         Processor {
             irql: Irql::PASSIVE,
             depth: 0,
@@ -173,7 +172,7 @@ impl<S: Sink> super::state::State<S> {
             return;
         }
         let began = processor.busy;
-        processor.frames[processor.depth] = Frame { routine, subject, began };
+        processor.frames[processor.depth] = Frame { routine, began };
         processor.depth += 1;
         self.emit(Site::Port, Kind::Entered { routine, subject });
     }

@@ -28,7 +28,7 @@ pub(super) struct SrbPlan {
     pub(super) function: SrbFunction,
     pub(super) flags: SrbFlags,
     pub(super) lun: u8,
-    operation: Operation,
+    pub(super) operation: Operation,
     pub(super) first_block: u32,
     pub(super) blocks: u32,
     pub(super) bytes: u32,
@@ -39,7 +39,7 @@ pub(super) struct SrbPlan {
 
 /// The CDB to write.
 #[derive(Clone, Copy, Debug)]
-enum Operation {
+pub(super) enum Operation {
     None,
     /// Operation code of a 10- or 16-byte CDB with block and count.
     Blocks(u8),
@@ -49,7 +49,7 @@ enum Operation {
 
 /// Where a CDB keeps its allocation length.
 #[derive(Clone, Copy, Debug)]
-enum Length {
+pub(super) enum Length {
     Nowhere,
     Byte4,
     Bytes7To8,
