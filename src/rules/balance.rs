@@ -13,7 +13,7 @@
 
 use super::catalogue::{Family, Rule, RuleId, Severity, ddi, drivers, storport};
 use super::order::held_in_doubt;
-use super::state::State;
+use super::state::{Held, State};
 use super::verdict::{At, Verdict};
 use crate::event::{Handle, Lock, LockApi, PROCESSORS_MAX, Routine};
 use crate::storport::Irql;
@@ -266,42 +266,42 @@ impl Release {
     /// The most specific objection to it.
     pub(super) fn judge(&self, state: &State) -> Option<Verdict> {
         let lock = self.lock;
-        let Some(holder) = self.holder else { return Some(self.judge_unheld(state)) };
+        let verdict = |rule| Some(Verdict::of(rule).lock(lock));
+        let own = self.holder == Some(self.processor);
+        if matches!(self.handle, Handle::OtherLock) {
+            return verdict(RuleId::LockReleaseOther);
+        }
+        if !own && let Some(message) = self.message_meant(state) {
+            return Some(Verdict::of(RuleId::LockReleaseMessage).lock(lock).against(Some(message)));
+        }
+        let Some(holder) = self.holder else { return verdict(RuleId::LockReleaseUnheld) };
+        if matches!(self.handle, Handle::Stale) {
+            return verdict(RuleId::LockHandleStale);
+        }
         if holder != self.processor {
             return Some(Verdict::of(RuleId::LockReleaseForeign).lock(lock).against(Some(lock)));
         }
-        if state.held(lock).is_some_and(|held| held.owner == holder && held.by_port()) {
-            return Some(Verdict::of(RuleId::LockReleasePortHeld).lock(lock));
+        let held = own_hold(state, holder, lock).and_then(|held| state.held(held));
+        if held.is_some_and(|held| held.by_port()) {
+            return verdict(RuleId::LockReleasePortHeld);
         }
-        let rule = match self.handle {
-            Handle::OtherLock => RuleId::LockReleaseOther,
-            Handle::Stale => RuleId::LockHandleStale,
-            Handle::OtherApi => RuleId::LockApiPair,
+        match self.handle {
+            Handle::OtherApi => verdict(RuleId::LockApiPair),
             Handle::Copied => {
                 let queued = !matches!(lock, Lock::Interrupt | Lock::Message(_));
-                return Some(Verdict::of(RuleId::LockHandleCopied).lock(lock).doubtful(!queued));
+                Some(Verdict::of(RuleId::LockHandleCopied).lock(lock).doubtful(!queued))
             }
-            Handle::Same if self.irql != self.saved => RuleId::LockOldIrql,
-            Handle::Same => return self.judge_order(state),
-        };
-        Some(Verdict::of(rule).lock(lock).against(Some(lock)))
+            _ if self.irql != self.saved => verdict(RuleId::LockOldIrql),
+            _ => self.judge_order(state),
+        }
     }
 
-    fn judge_unheld(&self, state: &State) -> Verdict {
-        let lock = self.lock;
-        let message = state
-            .held_by(self.processor)
-            .find(|(l, held)| matches!(l, Lock::Message(_)) && !held.by_port())
-            .map(|(l, _)| l);
-        match (self.api, message) {
-            (LockApi::Msi, Some(_)) => {
-                Verdict::of(RuleId::LockReleaseMessage).lock(lock).against(message)
-            }
-            _ if matches!(self.handle, Handle::OtherLock) => {
-                Verdict::of(RuleId::LockReleaseOther).lock(lock)
-            }
-            _ => Verdict::of(RuleId::LockReleaseUnheld).lock(lock),
-        }
+    /// The message whose lock the driver holds while it releases another one's.
+    fn message_meant(&self, state: &State) -> Option<Lock> {
+        let own =
+            |(lock, held): &(Lock, &Held)| matches!(lock, Lock::Message(_)) && !held.by_port();
+        let message = state.held_by(self.processor).find(own).map(|(lock, _)| lock);
+        message.filter(|_| matches!(self.api, LockApi::Msi))
     }
 
     /// Out of order: an error where the IRQL falls below what another lock needs.

@@ -177,7 +177,6 @@ rules! {
     IrqlLower = "irql.lower", irql::LOWER;
     IrqlBelowLock = "irql.below_lock", irql::BELOW_LOCK;
     InterruptSelfDeadlock = "interrupt.self_deadlock", interrupt::SELF_DEADLOCK;
-    InterruptUnsafeLock = "interrupt.unsafe_lock", interrupt::UNSAFE_LOCK;
     DpcSelfDeadlock = "dpc.self_deadlock", interrupt::DPC_SELF_DEADLOCK;
     DpcUninitialized = "dpc.uninitialized", dpc::UNINITIALIZED;
     DpcInitializedTwice = "dpc.initialized_twice", dpc::INITIALIZED_TWICE;
@@ -275,17 +274,24 @@ mod tests {
             assert!(!sentence.ends_with('.') && !sentence.contains('\n'), "{id}: {sentence}");
             assert!(sentence.starts_with(|c: char| c.is_ascii_uppercase()), "{id}: {sentence}");
             assert!(why.ends_with('.') && !why.contains("  "), "{id}: {why}");
-            assert!(page.starts_with("https://learn.microsoft.com/windows-hardware/drivers/"), "{id}");
+            assert!(
+                page.starts_with("https://learn.microsoft.com/windows-hardware/drivers/"),
+                "{id}"
+            );
             assert!(page.is_ascii() && !page.contains(' ') && !page.ends_with(".md"), "{id}");
             assert!(example.contains("// right"), "{id}");
-            assert!(example.lines().all(|line| line.trim_end() == line && line.len() <= 100), "{id}");
+            assert!(
+                example.lines().all(|line| line.trim_end() == line && line.len() <= 100),
+                "{id}"
+            );
         }
     }
 
     #[test]
     fn what_the_system_does_not_survive_is_an_error() {
         for rule in RuleId::ALL.iter().map(|rule| rule.rule()) {
-            let fatal = matches!(rule.family, Family::Balance | Family::End) && rule.id != "lock.release_order";
+            let fatal = matches!(rule.family, Family::Balance | Family::End)
+                && rule.id != "lock.release_order";
             assert!(!fatal || rule.severity == Severity::Error, "{}", rule.id);
         }
     }

@@ -9,7 +9,6 @@ use super::dpc::Dpcs;
 use super::end::Circle;
 use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::{Cycle, Graph, Nesting};
-use super::interrupt::Levels;
 use super::kind::Executives;
 use super::order::{self, Cell, Kinds};
 use super::state::{Frame, LockSet, State};
@@ -51,7 +50,6 @@ pub struct Checker {
     adapter: Adapter,
     dpcs: Dpcs,
     executives: Executives,
-    levels: Levels,
     circle: Circle,
     findings: [Finding; FINDINGS_MAX],
     ids: [u64; FINDINGS_MAX],
@@ -113,7 +111,6 @@ impl Checker {
             adapter: UNCONFIGURED,
             dpcs: Dpcs::NEW,
             executives: Executives::NEW,
-            levels: Levels::NEW,
             circle: Circle::EMPTY,
             findings: [NO_FINDING; FINDINGS_MAX],
             ids: [0; FINDINGS_MAX],
@@ -134,7 +131,6 @@ impl Checker {
         self.adapter = UNCONFIGURED;
         self.dpcs = Dpcs::NEW;
         self.executives = Executives::NEW;
-        self.levels = Levels::NEW;
         self.circle.clear();
         self.count = 0;
         (self.stopped, self.waits_for_itself) = (false, false);
@@ -354,7 +350,14 @@ impl Checker {
     }
 
     #[inline]
-    fn acquired(&mut self, event: &Event, lock: Lock, api: LockApi, irql: Irql, contended: bool) -> Flow {
+    fn acquired(
+        &mut self,
+        event: &Event,
+        lock: Lock,
+        api: LockApi,
+        irql: Irql,
+        contended: bool,
+    ) -> Flow {
         let mut flow = Flow::Continue;
         if !self.adapter.dump {
             if !contended {
@@ -363,11 +366,17 @@ impl Checker {
             if flow == Flow::Continue && !self.state.processor(event.processor).held.is_empty() {
                 flow = self.nested(event, lock, api);
             }
-            if flow == Flow::Continue && let Lock::Executive(n) = lock {
-                let levels = self.levels.note(n, event.irql);
-                let verdict = self.executives.acquire(n, api).or(levels);
-                flow = self.object(event, verdict);
-            }
+            flow = match lock {
+                _ if flow == Flow::Stop => flow,
+                Lock::Executive(n) => {
+                    let verdict = self.executives.acquire(n, api);
+                    self.object(event, verdict)
+                }
+                Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
+                    self.takes_all_messages(event)
+                }
+                _ => flow,
+            };
         }
         let level = match lock {
             Lock::Interrupt | Lock::Message(_) => irql,
@@ -393,11 +402,7 @@ impl Checker {
     fn nested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
         let p = self.state.processor(event.processor);
         self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
-        let per_message = matches!(self.adapter.interrupts, Interrupts::PerMessage);
-        let mut holding = p.held.with_gates(p.gates);
-        if per_message && holding.contains(Lock::Interrupt) {
-            holding.insert_messages();
-        }
+        let holding = self.holding(event.processor);
         let mut closed = None;
         for (held_lock, held) in self.state.held_by(event.processor) {
             if matches!(api, LockApi::Port) && !(held.by_port() && held.depth == p.depth) {
@@ -415,6 +420,34 @@ impl Checker {
             Some(cycle) => self.cycle(event, cycle),
             None => Flow::Continue,
         }
+    }
+
+    /// The driver takes every message's lock at once, one after the other: an order too.
+    fn takes_all_messages(&mut self, event: &Event) -> Flow {
+        let lock = Lock::Interrupt;
+        let holding = self.holding(event.processor);
+        let nesting = Nesting { held: lock, acquired: lock, holding, site: event.site };
+        if self.graph.knows(&nesting) {
+            return Flow::Continue;
+        }
+        match self.graph.add(&nesting, self.path(event.processor)) {
+            Some(cycle) => self.cycle(event, cycle),
+            None => Flow::Continue,
+        }
+    }
+
+    fn is_per_message(&self) -> bool {
+        matches!(self.adapter.interrupts, Interrupts::PerMessage)
+    }
+
+    /// What keeps others out of what a processor does now.
+    fn holding(&self, processor: u8) -> LockSet {
+        let p = self.state.processor(processor);
+        let mut holding = p.held.with_gates(p.gates);
+        if self.is_per_message() && holding.contains(Lock::Interrupt) {
+            holding.insert_messages();
+        }
+        holding
     }
 
     #[inline]
@@ -454,13 +487,7 @@ impl Checker {
     // Everything else.
 
     #[inline]
-    fn called(
-        &mut self,
-        event: &Event,
-        called: Ddi,
-        argument: u32,
-        result: u32,
-    ) -> Flow {
+    fn called(&mut self, event: &Event, called: Ddi, argument: u32, result: u32) -> Flow {
         let mut verdict = None;
         if ddi::is_watched(called) {
             verdict = self.called_watched(event, called, argument, result);
@@ -486,7 +513,12 @@ impl Checker {
         }
     }
 
-    fn completed(&mut self, event: &Event, completion: &request::Completion, starting: bool) -> Flow {
+    fn completed(
+        &mut self,
+        event: &Event,
+        completion: &request::Completion,
+        starting: bool,
+    ) -> Flow {
         if starting {
             self.near = Some(NearMiss::CompletedWhileStarting);
         } else if !self.state.processor(event.processor).held.is_empty() {
@@ -497,9 +529,10 @@ impl Checker {
     }
 
     fn configured(&mut self, event: &Event, adapter: Adapter) -> Flow {
+        let verdict = config::configured(&self.adapter, &adapter);
         self.adapter = adapter;
         self.graph.set_per_message(matches!(adapter.interrupts, Interrupts::PerMessage));
-        self.object(event, config::configured(&adapter))
+        self.object(event, verdict)
     }
 
     fn irql_set(&mut self, event: &Event, irql: Irql, raise: bool) -> Flow {
@@ -621,4 +654,5 @@ impl Checker {
     }
 }
 
-const _: () = assert!(size_of::<Checker>() <= 64 * 1024, "it is one object of the harness, not of a stack");
+const _: () =
+    assert!(size_of::<Checker>() <= 64 * 1024, "it is one object of the harness, not of a stack");

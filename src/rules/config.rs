@@ -62,10 +62,10 @@ pub(super) const HALF_DUPLEX: Rule = Rule {
     example: "// right: in HwStorFindAdapter\nconfig->SynchronizationModel = StorSynchronizeFullDuplex;",
 };
 
-/// The adapter as configured.
-pub(super) fn configured(adapter: &Adapter) -> Option<Verdict> {
-    let half = matches!((adapter.miniport, adapter.duplex), (Miniport::Physical, Duplex::Half));
-    (half && !adapter.dump).then(|| Verdict::of(RuleId::DuplexHalf))
+/// The adapter as configured; StorPort says it anew when performance options are granted.
+pub(super) fn configured(before: &Adapter, now: &Adapter) -> Option<Verdict> {
+    let half = |a: &Adapter| matches!((a.miniport, a.duplex), (Miniport::Physical, Duplex::Half));
+    (half(now) && !half(before) && !now.dump).then(|| Verdict::of(RuleId::DuplexHalf))
 }
 
 /// HwStorFindAdapter returned.

@@ -205,6 +205,9 @@ const fn bits(ddis: &[Ddi]) -> u128 {
     bits
 }
 
+/// In the argument of StorPortInitializePerfOpts: there was no PERF_CONFIGURATION_DATA.
+const NO_PERF_DATA: u32 = 2;
+
 /// Whether a call needs a closer look, by this family or [`time`](super::time).
 #[inline]
 pub(super) const fn is_watched(ddi: Ddi) -> bool {
@@ -216,7 +219,6 @@ pub(super) fn called(p: &Processor, ddi: Ddi, argument: u32, result: u32) -> Opt
     // Outside any callback StorPort itself acts on the driver's behalf: DriverEntry, which has no event.
     let routine = p.root()?.routine;
     let initializes = matches!(routine, Routine::Initialize | Routine::PassiveInitialize);
-    let refused = result == StorStatus::INVALID_PARAMETER.0;
     let rule = match ddi {
         Ddi::EnablePassiveInitialization if routine == Routine::AdapterControl => {
             RuleId::InitPassiveFromControl
@@ -229,13 +231,13 @@ pub(super) fn called(p: &Processor, ddi: Ddi, argument: u32, result: u32) -> Opt
         }
         Ddi::FreeDeviceBase if routine != Routine::FindAdapter => RuleId::InitFreeDeviceBase,
         Ddi::InitializePerfOpts if !initializes => RuleId::InitPerfOptsPlace,
-        Ddi::InitializePerfOpts if refused => RuleId::InitPerfOptsNull,
+        Ddi::InitializePerfOpts if argument & NO_PERF_DATA != 0 => RuleId::InitPerfOptsNull,
         Ddi::LogError | Ddi::ValidateRange => RuleId::DdiDeprecated,
         Ddi::CompleteRequest => RuleId::DdiCompleteRequest,
         Ddi::Notification if !is_documented(NotificationType(argument)) => RuleId::DdiNotification,
         Ddi::GetMsiInfo if routine == Routine::MessageInterrupt => RuleId::DdiMsiInfo,
-        Ddi::RequestTimerCall if refused && argument != 0 => RuleId::TimerRoutineMissing,
-        Ddi::FreePool if refused => RuleId::PoolFreeUnknown,
+        Ddi::RequestTimerCall if result == 0 && argument != 0 => RuleId::TimerRoutineMissing,
+        Ddi::FreePool if result == StorStatus::INVALID_PARAMETER.0 => RuleId::PoolFreeUnknown,
         _ => return None,
     };
     Some(Verdict::of(rule))

@@ -90,7 +90,13 @@ impl Circle {
     }
 
     /// Adds one processor; the whole deadlock when all `length` are in.
-    pub(super) fn add(&mut self, state: &State, event: &Event, lock: Lock, length: u8) -> Option<Deadlock> {
+    pub(super) fn add(
+        &mut self,
+        state: &State,
+        event: &Event,
+        lock: Lock,
+        length: u8,
+    ) -> Option<Deadlock> {
         let path = state.processor(event.processor).path();
         *self.waits.get_mut(usize::from(self.count))? = Wait { lock, site: event.site, path };
         self.count += 1;

@@ -111,7 +111,11 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = self.rule.rule();
         let Finding { severity, path, site, .. } = self;
-        write!(f, "lockstorm: VIOLATION {} {severity}: {} [{path}] at {site}", rule.id, rule.sentence)
+        write!(
+            f,
+            "lockstorm: VIOLATION {} {severity}: {} [{path}] at {site}",
+            rule.id, rule.sentence
+        )
     }
 }
 

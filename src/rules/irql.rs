@@ -125,8 +125,7 @@ pub(super) fn request(lock: Lock, api: LockApi, irql: Irql) -> Option<Verdict> {
 
 /// StorPortAcquireSpinLockEx refused the level.
 pub(super) fn refused(p: &Processor) -> Verdict {
-    let rule =
-        if p.held.has_interrupt_rank() { RuleId::LockOrder } else { RuleId::IrqlLockLevel };
+    let rule = if p.held.has_interrupt_rank() { RuleId::LockOrder } else { RuleId::IrqlLockLevel };
     Verdict::of(rule).doubtful(true)
 }
 
@@ -148,11 +147,18 @@ pub(super) fn release(lock: Lock, api: LockApi, irql: Irql) -> Option<Verdict> {
 pub(super) fn called(ddi: Ddi, irql: Irql) -> Option<Verdict> {
     let (low, high) = ddi.irql_limits();
     let wrong = irql.0 < low.0 || irql.0 > high.0;
-    (wrong && !matches!(ddi, Ddi::EnablePassiveInitialization)).then(|| Verdict::of(RuleId::IrqlDdi))
+    (wrong && !matches!(ddi, Ddi::EnablePassiveInitialization))
+        .then(|| Verdict::of(RuleId::IrqlDdi))
 }
 
 /// KeRaiseIrql or KeLowerIrql.
-pub(super) fn set(state: &State, processor: u8, from: Irql, to: Irql, raise: bool) -> Option<Verdict> {
+pub(super) fn set(
+    state: &State,
+    processor: u8,
+    from: Irql,
+    to: Irql,
+    raise: bool,
+) -> Option<Verdict> {
     if raise {
         return (to < from).then(|| Verdict::of(RuleId::IrqlRaise));
     }

@@ -162,10 +162,10 @@ pub(super) const EXECUTIVE_IN_INTERRUPT: Rule = Rule {
     family: Family::Kind,
     severity: Severity::Warning,
     sentence: "An executive spin lock is acquired above DISPATCH_LEVEL",
-    why: "Executive spin locks are for code at DISPATCH_LEVEL and below. Taken by an interrupt routine or under \
-          the Interrupt lock, every other user must keep interrupts away, which executive locks do not do.",
+    why: "Executive spin locks are for code at DISPATCH_LEVEL and below. When an interrupt routine takes one, it \
+          waits for ever on the processor whose code holds it: executive locks do not keep the interrupt away.",
     sdv: None,
-    bug_check: None,
+    bug_check: Some("0x101 CLOCK_WATCHDOG_TIMEOUT"),
     page: drivers!("kernel/introduction-to-spin-locks"),
     example: "// wrong\nBOOLEAN HwStorInterrupt(PVOID ext) {\n    KeAcquireSpinLockAtDpcLevel(&lock);\n\
               // right: HwStorInterrupt runs under the Interrupt lock; others take that\n\
@@ -180,7 +180,8 @@ pub(super) fn misused(
     release: bool,
     misuse: LockMisuse,
 ) -> Verdict {
-    let message = state.held_by(processor).map(|(lock, _)| lock).find(|l| matches!(l, Lock::Message(_)));
+    let message =
+        state.held_by(processor).map(|(lock, _)| lock).find(|l| matches!(l, Lock::Message(_)));
     let other_message = release && matches!(api, LockApi::Msi) && message.is_some();
     Verdict::of(match misuse {
         LockMisuse::UnknownKind => RuleId::LockUnknownKind,

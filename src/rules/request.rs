@@ -178,7 +178,9 @@ impl Completion {
             Owner::PortAfterReset => RuleId::RequestCompletedAfterReset,
             Owner::Nobody => RuleId::RequestUnknown,
             Owner::Miniport if self.device_owns => RuleId::RequestDeviceOwns,
-            Owner::Miniport if self.status.code() == SrbStatus::PENDING => RuleId::RequestPendingStatus,
+            Owner::Miniport if self.status.code() == SrbStatus::PENDING => {
+                RuleId::RequestPendingStatus
+            }
             Owner::Miniport if self.status.name().is_none() => RuleId::RequestStatusInvalid,
             Owner::Miniport => return under_lock(state, processor, adapter),
         };

@@ -7,7 +7,8 @@
 use super::finding::Path;
 use super::order::Cell;
 use crate::event::{
-    DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Lock, LockApi, MESSAGES_MAX, PROCESSORS_MAX, Routine, Site,
+    DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Lock, LockApi, MESSAGES_MAX, PROCESSORS_MAX, Routine,
+    Site,
 };
 use crate::storport::Irql;
 
@@ -130,7 +131,8 @@ impl LockSet {
     pub const fn kinds(self) -> u8 {
         let adapter = (self.0[1] & 3) as u8;
         let dpcs = self.0[1] & (((1 << DPCS_MAX) - 1) << (DPCS % 64)) != 0;
-        let executives = (self.0[1] >> (EXECUTIVES % 64)) | (self.0[2] & ((1 << (GATES - 128)) - 1)) != 0;
+        let executives =
+            (self.0[1] >> (EXECUTIVES % 64)) | (self.0[2] & ((1 << (GATES - 128)) - 1)) != 0;
         adapter | (dpcs as u8) << 2 | (self.has_message() as u8) << 3 | (executives as u8) << 4
     }
 
@@ -264,7 +266,8 @@ impl Processor {
     /// because that is the schedule's doing.
     pub(super) fn path(&self) -> Path {
         let frames = self.frames();
-        let root = frames.iter().rposition(|frame| frame.routine != Routine::Synchronized).unwrap_or(0);
+        let root =
+            frames.iter().rposition(|frame| frame.routine != Routine::Synchronized).unwrap_or(0);
         let mut path = Path::EMPTY;
         for frame in &frames[root..] {
             path.push(frame.routine);
@@ -396,7 +399,14 @@ impl State {
     /// Notes an acquire. A lock that somebody holds according to the events so far changes hands, so that no
     /// stream of events can break the lists.
     #[inline]
-    pub(super) fn acquire(&mut self, processor: u8, lock: Lock, api: LockApi, level: Irql, site: Site) {
+    pub(super) fn acquire(
+        &mut self,
+        processor: u8,
+        lock: Lock,
+        api: LockApi,
+        level: Irql,
+        site: Site,
+    ) {
         let index = number(lock);
         if self.locks[index].owner != NONE {
             self.release(lock);
@@ -473,7 +483,9 @@ mod tests {
     fn messages_above() {
         let mut set = LockSet::EMPTY;
         set.insert_number(number(Lock::Message(63)));
-        assert!(set.has_message_above(62) && set.has_message_above(0) && !set.has_message_above(63));
+        assert!(
+            set.has_message_above(62) && set.has_message_above(0) && !set.has_message_above(63)
+        );
         set = LockSet::EMPTY;
         set.insert_number(number(Lock::Message(0)));
         assert!(!set.has_message_above(0));

@@ -186,9 +186,7 @@ pub(super) fn left(frame: &Frame, adapter: &Adapter, own_ns: u64) -> Option<Verd
         return None;
     }
     let (limit, rule) = match frame.routine {
-        Routine::Interrupt | Routine::MessageInterrupt => {
-            (INTERRUPT_NS_MAX, RuleId::TimeInterrupt)
-        }
+        Routine::Interrupt | Routine::MessageInterrupt => (INTERRUPT_NS_MAX, RuleId::TimeInterrupt),
         Routine::Dpc => (DPC_NS_MAX, RuleId::TimeDpc),
         Routine::Initialize => (INITIALIZE_NS_MAX, RuleId::TimeRoutine),
         Routine::FindAdapter
