@@ -1,7 +1,6 @@
 //! Completion queues: phase tags, full rings, messages, the line, coalescing; and order.
 
 use super::*;
-use crate::scenario::DeviceOrder;
 
 #[test]
 fn the_phase_tag_turns_with_every_pass_and_the_head_is_reported() {

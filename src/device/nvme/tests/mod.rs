@@ -4,13 +4,14 @@ mod admin;
 mod hostile;
 mod interrupt;
 mod io;
+mod model;
 mod outcome;
 mod reset;
 
 use super::registers::offset;
 use super::{Device, Nvme};
 use crate::device::Bus;
-use crate::scenario::{Answer, Manner, Outcome};
+use crate::scenario::{Answer, DeviceOrder, Manner, Outcome};
 
 /// The driver's memory starts here.
 pub(super) const BASE: u64 = 0x10_0000;
@@ -336,4 +337,46 @@ pub(super) fn queue_command(opcode: u8, id: u16, entries: u16, base: u64, flags:
 /// Bytes that tell where they belong.
 pub(super) fn pattern(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|index| (index / 512) as u8 ^ (index % 251) as u8 ^ seed).collect()
+}
+
+/// Deterministic noise (xorshift64).
+pub(super) struct Noise(pub(super) u64);
+
+impl Noise {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(super) fn flag(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+/// Any manner, in range or not.
+pub(super) fn any_manner(noise: &mut Noise) -> Manner {
+    Manner {
+        order: DeviceOrder::ALL[noise.below(3) as usize],
+        latency: noise.below(256) as u8,
+        queue_entries: noise.below(256) as u8,
+        queue_pairs: noise.below(256) as u8,
+        slow_ready: noise.flag(),
+        never_ready: noise.below(8) == 0,
+        queue_creation_fails: noise.below(8) as u8,
+        answers_after_reset: noise.flag(),
+        coalesces: noise.flag(),
+        spurious_every: noise.below(4) as u8,
+        garbage_identify: noise.flag(),
+    }
+}
+
+/// Any answer, in range or not.
+pub(super) fn any_answer(noise: &mut Noise) -> Answer {
+    Answer { outcome: Outcome::ALL[noise.below(8) as usize], slowness: noise.below(256) as u8 }
 }

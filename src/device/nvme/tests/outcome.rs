@@ -158,6 +158,22 @@ fn an_aborted_command_is_answered_again_by_a_device_that_does_so() {
 }
 
 #[test]
+fn a_device_that_behaves_answers_no_aborted_command_again() {
+    let manner = Manner { answers_after_reset: true, latency: 12, ..Manner::default() };
+    let mut rig = Rig::ready(manner);
+    for cid in 1..4 {
+        rig.submit(1, read(cid, 0, 1));
+    }
+    rig.abort(1, 2);
+    rig.reap(1);
+    rig.device.behave();
+    assert_eq!(rig.answers_after(1, SECOND), [(1, 0), (3, 0)]);
+    rig.submit(1, read(4, 0, 1));
+    rig.abort(1, 4);
+    assert_eq!(rig.answers_after(1, SECOND), [(4, 7)]);
+}
+
+#[test]
 fn behaving_ends_every_fault_but_silence_that_was() {
     let manner = Manner { latency: 15, spurious_every: 1, ..Manner::default() };
     let mut rig = Rig::ready(manner);

@@ -1,0 +1,105 @@
+//! Standard output, where the reader may go away at any time: `lockstorm rules | head`.
+
+use std::fmt;
+use std::io::{self, BufWriter, Stdout, Write};
+
+use serde::Serialize;
+
+use super::failure::{Failure, reason};
+
+/// Standard output. When its reader is gone, what is left is dropped in silence, so that the exit status
+/// still tells the truth.
+#[derive(Debug)]
+pub(super) struct Output {
+    out: BufWriter<Stdout>,
+    error: Option<io::Error>,
+}
+
+impl Output {
+    pub(super) fn new() -> Output {
+        Output { out: BufWriter::new(io::stdout()), error: None }
+    }
+
+    /// Writes a line.
+    pub(super) fn line(&mut self, line: impl fmt::Display) {
+        self.attempt(|out| writeln!(out, "{line}"));
+    }
+
+    /// Writes text as it is.
+    pub(super) fn text(&mut self, text: &str) {
+        self.attempt(|out| out.write_all(text.as_bytes()));
+    }
+
+    /// Writes a value as JSON on a line of its own.
+    pub(super) fn json(&mut self, value: &impl Serialize) {
+        self.attempt(|out| {
+            serde_json::to_writer(&mut *out, value)?;
+            writeln!(out)
+        });
+    }
+
+    /// Lets the reader see what was written so far.
+    pub(super) fn flush(&mut self) {
+        self.attempt(Write::flush);
+    }
+
+    /// Whether nothing that is written arrives any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.error.is_some()
+    }
+
+    fn attempt(&mut self, write: impl FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>) {
+        if self.error.is_none() {
+            self.error = write(&mut self.out).err();
+        }
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    ///
+    /// Something was lost for another reason than that the reader went away.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.flush();
+        match self.error {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(format!("cannot write to standard output: {}", reason(&error))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A number with its thousands set apart: `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number with its noun, in the plural unless it is one.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+        assert_eq!(counted(1, "run"), "1 run");
+        assert_eq!(counted(2_000, "run"), "2,000 runs");
+    }
+}

@@ -1,0 +1,71 @@
+//! `lockstorm worker`: what `lockstorm fuzz` starts. Not for people.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::failure::{Failure, reason};
+use super::{Verdict, input};
+use crate::engine::worker::{self, Orders};
+
+/// Run the engine for 'lockstorm fuzz'
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    driver: String,
+    #[arg(long)]
+    seed: u32,
+    #[arg(long)]
+    runs: Option<u64>,
+    #[arg(long)]
+    reload: bool,
+    #[arg(long)]
+    corpus: PathBuf,
+    #[arg(long)]
+    seeds: Option<PathBuf>,
+    #[arg(long)]
+    earlier: Option<PathBuf>,
+    #[arg(long)]
+    recorder: PathBuf,
+}
+
+/// The command that runs a worker by these orders; read back in [`run`].
+pub(super) fn command(program: &std::path::Path, orders: &Orders) -> Command {
+    let mut command = Command::new(program);
+    command.args(["worker", orders.driver.name()]);
+    command.arg(format!("--seed={}", orders.seed));
+    if let Some(runs) = orders.runs {
+        command.arg(format!("--runs={runs}"));
+    }
+    if orders.reload {
+        command.arg("--reload");
+    }
+    command.arg("--corpus").arg(&orders.corpus);
+    if let Some(seeds) = &orders.seeds {
+        command.arg("--seeds").arg(seeds);
+    }
+    if let Some(earlier) = &orders.earlier {
+        command.arg("--earlier").arg(earlier);
+    }
+    command.arg("--recorder").arg(&orders.recorder);
+    command
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if std::io::stdin().is_terminal() {
+        return Err(Failure::new("'worker' is what 'lockstorm fuzz' starts; run that instead"));
+    }
+    let orders = Orders {
+        driver: input::driver(&arguments.driver)?,
+        seed: arguments.seed,
+        runs: arguments.runs,
+        reload: arguments.reload,
+        corpus: arguments.corpus.clone(),
+        seeds: arguments.seeds.clone(),
+        earlier: arguments.earlier.clone(),
+        recorder: arguments.recorder.clone(),
+    };
+    match worker::run(&orders) {
+        Ok(never) => match never {},
+        Err(error) => Err(Failure::at("map", &arguments.recorder, reason(&error))),
+    }
+}

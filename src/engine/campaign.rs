@@ -1,0 +1,445 @@
+//! The campaign: the parent of the workers. It starts them, gathers what they find, replaces those that
+//! die, and ends them.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::child::{Child, Corpus, Death, News, What, death};
+use super::findings::{Findings, Kept, Offer};
+use super::known::Known;
+use super::message::{Found, Message, Statistics};
+use super::recorder::Place;
+use super::signals::interrupted;
+use super::worker::Orders;
+use crate::harness::BuiltIn;
+use crate::scenario::codec;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The driver.
+    pub driver: BuiltIn,
+    /// Workers.
+    pub jobs: usize,
+    /// Seed of every random choice; the workers' seeds come from it.
+    pub seed: u64,
+    /// End after so many runs, of all workers together.
+    pub runs: Option<u64>,
+    /// End after so much time.
+    pub time: Option<Duration>,
+    /// End at the first finding that counts.
+    pub stop_at_first: bool,
+    /// Warnings count as errors do.
+    pub warnings_count: bool,
+    /// Directory that inputs with new coverage go to.
+    pub corpus: PathBuf,
+    /// Directory of inputs to begin with.
+    pub seeds: Option<PathBuf>,
+    /// Directory for examples of findings.
+    pub findings: PathBuf,
+    /// Directory for logs and recorders.
+    pub logs: PathBuf,
+    /// Findings to pass over.
+    pub known: Known,
+}
+
+/// How far a campaign is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Time since it began.
+    pub elapsed: Duration,
+    /// What all workers did together.
+    pub total: Statistics,
+    /// Runs a second, lately.
+    pub rate: f64,
+    /// Coverage and corpus; of several workers the one that is farthest.
+    pub corpus: Corpus,
+    /// Distinct findings that are errors.
+    pub errors: usize,
+    /// Distinct findings that are warnings.
+    pub warnings: usize,
+}
+
+/// Why a campaign ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The runs or the time are spent.
+    Spent,
+    /// The first finding was enough.
+    FirstFinding,
+    /// Ctrl-C, or nobody listens any more.
+    Interrupted,
+    /// Every worker died again and again.
+    WorkersDied,
+}
+
+/// The end of a campaign.
+#[derive(Debug)]
+pub struct Summary {
+    /// Why it ended.
+    pub reason: Reason,
+    /// The last word on progress; the rate is that of the whole campaign.
+    pub progress: Progress,
+    /// What was found.
+    pub findings: Findings,
+}
+
+/// Who is told about a campaign while it runs.
+pub trait Audience {
+    /// A distinct finding, the first time.
+    fn found(&mut self, kept: &Kept);
+    /// Something that the user should know.
+    fn note(&mut self, text: &str);
+    /// Several times a second.
+    fn progress(&mut self, progress: &Progress);
+    /// Whether anybody still listens.
+    fn is_gone(&self) -> bool;
+}
+
+/// Between two looks at the clock and at Ctrl-C.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A worker that was told to end and has not is killed after this long: longer than any run takes.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Deaths of one worker, each within [`HASTE`] runs of its start, after which it is given up.
+const DEATHS_MAX: u32 = 5;
+
+/// Runs that a worker needs to show that its death was not that of a bad start.
+const HASTE: u64 = 10_000;
+
+/// Runs a campaign to its end.
+///
+/// `worker_command` makes the command that runs a worker with given orders.
+///
+/// # Errors
+///
+/// The directories cannot be made or written, or no worker can be started.
+pub fn run(
+    plan: &Plan,
+    worker_command: &dyn Fn(&Orders) -> Command,
+    audience: &mut dyn Audience,
+) -> io::Result<Summary> {
+    let (sender, news) = channel();
+    let mut campaign = Campaign::new(plan, worker_command, audience, sender);
+    // A worker less when there are fewer runs than jobs.
+    let jobs = plan.runs.map_or(plan.jobs, |runs| {
+        usize::try_from(runs).map_or(plan.jobs, |runs| plan.jobs.min(runs))
+    });
+    for index in 0..jobs {
+        campaign.workers.push(Worker::new(plan, index, jobs));
+        campaign.start(index)?;
+    }
+    campaign.listen(&news)?;
+    Ok(campaign.summary())
+}
+
+/// One job: the worker that does it now, and what those before it did.
+struct Worker {
+    child: Option<Child>,
+    place: Place,
+    /// Workers of this job that died.
+    deaths: u32,
+    /// Of these, in a row, those that died at once.
+    hasty_deaths: u32,
+    /// The living one was told to end, or says that it is done.
+    ending: bool,
+    /// What the dead ones did.
+    before: Statistics,
+    /// What the living one has done.
+    now: Statistics,
+    corpus: Corpus,
+    runs_max: Option<u64>,
+}
+
+impl Worker {
+    fn new(plan: &Plan, index: usize, jobs: usize) -> Worker {
+        let share = |runs: u64| {
+            let (jobs, index) = (jobs as u64, index as u64);
+            runs / jobs + u64::from(index < runs % jobs)
+        };
+        Worker {
+            child: None,
+            place: Place::new(&plan.logs, index),
+            deaths: 0,
+            hasty_deaths: 0,
+            ending: false,
+            before: Statistics::default(),
+            now: Statistics::default(),
+            corpus: Corpus::default(),
+            runs_max: plan.runs.map(share),
+        }
+    }
+}
+
+struct Campaign<'a> {
+    plan: &'a Plan,
+    worker_command: &'a dyn Fn(&Orders) -> Command,
+    audience: &'a mut dyn Audience,
+    sender: Sender<News>,
+    began: Instant,
+    workers: Vec<Worker>,
+    findings: Findings,
+    /// Why the campaign ends, once it does, and since when.
+    ending: Option<(Reason, Instant)>,
+    /// Time and runs at the last look at the rate, and the rate.
+    rate: (Instant, u64, f64),
+}
+
+impl<'a> Campaign<'a> {
+    fn new(
+        plan: &'a Plan,
+        worker_command: &'a dyn Fn(&Orders) -> Command,
+        audience: &'a mut dyn Audience,
+        sender: Sender<News>,
+    ) -> Self {
+        let began = Instant::now();
+        Campaign {
+            plan,
+            worker_command,
+            audience,
+            sender,
+            began,
+            workers: Vec::new(),
+            findings: Findings::new(plan.findings.clone(), plan.known.clone()),
+            ending: None,
+            rate: (began, 0, 0.0),
+        }
+    }
+
+    /// Starts the worker of a job.
+    fn start(&mut self, index: usize) -> io::Result<()> {
+        let plan = self.plan;
+        let worker = &mut self.workers[index];
+        // The first worker tries what earlier campaigns found, so that a bug that is still there is
+        // reported at once and a short example of it stays.
+        let earlier = (index == 0 && worker.deaths == 0).then(|| plan.findings.clone());
+        let orders = Orders {
+            driver: plan.driver,
+            seed: worker_seed(plan.seed, index, worker.deaths),
+            runs: worker.runs_max.map(|runs| runs - worker.before.runs.min(runs)),
+            // Alone, a worker knows its corpus, and the clock would only disturb its determinism.
+            reload: plan.jobs > 1,
+            corpus: plan.corpus.clone(),
+            seeds: plan.seeds.clone(),
+            earlier,
+            recorder: worker.place.path().to_path_buf(),
+        };
+        let log = plan.logs.join(format!("worker-{index}.log"));
+        let command = (self.worker_command)(&orders);
+        worker.child = Some(Child::start(index, command, &log, &self.sender)?);
+        Ok(())
+    }
+
+    /// Takes the workers' news until none is left.
+    fn listen(&mut self, news: &Receiver<News>) -> io::Result<()> {
+        while self.workers.iter().any(|worker| worker.child.is_some()) {
+            match news.recv_timeout(TICK) {
+                Ok(News(index, what)) => self.take(index, what)?,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            self.look_at_the_clock();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, index: usize, what: What) -> io::Result<()> {
+        match what {
+            What::Message(Message::Statistics(now)) => self.workers[index].now = now,
+            What::Message(Message::Found(found)) => self.take_finding(found),
+            What::Message(Message::Done) => self.workers[index].ending = true,
+            What::Corpus(corpus) => self.workers[index].corpus = corpus,
+            What::Closed => self.bury(index)?,
+        }
+        Ok(())
+    }
+
+    fn take_finding(&mut self, found: Found) {
+        let (id, counts) = (found.id, self.plan.warnings_count || !found.warning);
+        if let (Offer::New, Some(kept)) = (self.findings.offer(found), self.findings.get(id)) {
+            self.audience.found(kept);
+            if self.plan.stop_at_first && counts {
+                self.end(Reason::FirstFinding);
+            }
+        }
+    }
+
+    /// A worker's process has ended. If nobody wanted that, another takes its place.
+    fn bury(&mut self, index: usize) -> io::Result<()> {
+        let Some(child) = self.workers[index].child.take() else { return Ok(()) };
+        let status = child.end()?;
+        let worker = &mut self.workers[index];
+        let (ending, place) = (worker.ending, &worker.place);
+        let (death, remains) = death(status, place);
+        if ending && status.success() {
+            worker.settle(None);
+            return Ok(());
+        }
+        worker.settle(remains.map(|remains| remains.runs));
+        let told_to_end = self.ending.is_some();
+        match death {
+            Death::OfDriver { signal, line, input } => {
+                self.take_finding(crash(signal, line, &input));
+            }
+            Death::Other(_) if told_to_end => return Ok(()),
+            Death::Other(how) => self.audience.note(&format!(
+                "worker {index} {how}; see {}",
+                self.plan.logs.join(format!("worker-{index}.log")).display()
+            )),
+        }
+        if self.ending.is_some() {
+            return Ok(());
+        }
+        self.replace(index)
+    }
+
+    /// Starts a job's next worker, unless the job is done or hopeless.
+    fn replace(&mut self, index: usize) -> io::Result<()> {
+        let worker = &mut self.workers[index];
+        worker.deaths += 1;
+        if worker.runs_max.is_some_and(|runs| worker.before.runs >= runs) {
+            return Ok(());
+        }
+        if worker.hasty_deaths < DEATHS_MAX {
+            return self.start(index);
+        }
+        self.audience.note(&format!(
+            "worker {index} is given up: it died {DEATHS_MAX} times soon after its start"
+        ));
+        if self.workers.iter().all(|worker| worker.child.is_none()) {
+            self.end(Reason::WorkersDied);
+        }
+        Ok(())
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let elapsed = self.began.elapsed();
+        if interrupted() || self.audience.is_gone() {
+            self.end(Reason::Interrupted);
+        } else if self.plan.time.is_some_and(|time| elapsed >= time) {
+            self.end(Reason::Spent);
+        }
+        if let Some((_, since)) = self.ending
+            && since.elapsed() >= PATIENCE
+        {
+            self.workers.iter_mut().filter_map(|worker| worker.child.as_mut()).for_each(Child::kill);
+        }
+        let progress = self.progress();
+        self.audience.progress(&progress);
+    }
+
+    /// Tells every worker to end, for the first reason that comes.
+    fn end(&mut self, reason: Reason) {
+        if self.ending.is_none() {
+            self.ending = Some((reason, Instant::now()));
+            for worker in &mut self.workers {
+                worker.ending = true;
+                if let Some(child) = &mut worker.child {
+                    child.release();
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> Statistics {
+        let parts = self.workers.iter().flat_map(|worker| [worker.before, worker.now]);
+        parts.fold(Statistics::default(), add)
+    }
+
+    fn progress(&mut self) -> Progress {
+        let total = self.total();
+        let (at, runs, rate) = &mut self.rate;
+        let span = at.elapsed();
+        if span >= Duration::from_secs(1) {
+            *rate = (total.runs - *runs) as f64 / span.as_secs_f64();
+            (*at, *runs) = (Instant::now(), total.runs);
+        }
+        let rate = *rate;
+        let corpus = self.workers.iter().map(|worker| worker.corpus);
+        Progress {
+            elapsed: self.began.elapsed(),
+            total,
+            rate,
+            corpus: corpus.max_by_key(|corpus| corpus.features).unwrap_or_default(),
+            errors: self.findings.errors(),
+            warnings: self.findings.warnings(),
+        }
+    }
+
+    fn summary(mut self) -> Summary {
+        let mut progress = self.progress();
+        progress.rate = progress.total.runs as f64 / progress.elapsed.as_secs_f64().max(1e-9);
+        let reason = self.ending.map_or(Reason::Spent, |(reason, _)| reason);
+        Summary { reason, progress, findings: self.findings }
+    }
+}
+
+impl Worker {
+    /// Adds what the worker that has ended did. One that died may have done more than it had time to
+    /// tell; the recorder counted `begun` inputs.
+    fn settle(&mut self, begun: Option<u64>) {
+        if let Some(begun) = begun {
+            self.now.runs = self.now.runs.max(begun);
+        }
+        self.hasty_deaths = if self.now.runs < HASTE { self.hasty_deaths + 1 } else { 0 };
+        self.before = add(self.before, std::mem::take(&mut self.now));
+    }
+}
+
+fn add(a: Statistics, b: Statistics) -> Statistics {
+    Statistics {
+        runs: a.runs + b.runs,
+        events: a.events + b.events,
+        virtual_ns: a.virtual_ns + b.virtual_ns,
+    }
+}
+
+/// The death of a worker's process as a finding. Where in the driver it died is unknown, so that all deaths
+/// by one signal are one finding.
+fn crash(signal: &str, line: String, input: &[u8]) -> Found {
+    let mut bytes = Vec::new();
+    codec::encode(&codec::decode(input), &mut bytes);
+    Found { id: fnv(signal), rule: "driver.crashed".into(), warning: false, line, input: bytes }
+}
+
+/// FNV-1a: the same number for the same text, in every build.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
+/// The seed of a worker: another one for every job and for every worker that takes a dead one's place.
+fn worker_seed(seed: u64, index: usize, deaths: u32) -> u32 {
+    let mut state = seed ^ (index as u64) << 32 ^ u64::from(deaths) << 48;
+    loop {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        if z as u32 != 0 {
+            return z as u32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_get_seeds_of_their_own_and_never_zero() {
+        let mut seeds: Vec<u32> =
+            (0..8).flat_map(|job| (0..8).map(move |deaths| worker_seed(0, job, deaths))).collect();
+        assert_eq!(worker_seed(7, 3, 1), worker_seed(7, 3, 1));
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 64);
+        assert!(!seeds.contains(&0));
+    }
+}

@@ -1,0 +1,101 @@
+//! The border to libFuzzer's C++: the counters it reads, the loop that it runs, the mutator that it
+//! calls. Everything unsafe about the engine is here.
+//!
+//! libFuzzer clears the counters before each run and scans them after it, so their size is a price paid on
+//! every run.
+
+use std::cell::RefCell;
+use std::ffi::{CString, c_char, c_int, c_uint};
+
+// The crate compiles and links libFuzzer; its Rust macros are for programs without a `main`.
+use libfuzzer_sys as _;
+
+use crate::coverage::CoverageMap;
+use crate::scenario::codec;
+
+/// Longest input that the engine makes, in bytes: the longest that a scenario has.
+pub const INPUT_MAX: usize = codec::SCENARIO_BYTES_MAX;
+
+/// libFuzzer finds the counters by the name of their section.
+#[cfg_attr(
+    any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"),
+    unsafe(link_section = "__libfuzzer_extra_counters")
+)]
+static mut COUNTERS: CoverageMap = CoverageMap::new();
+
+/// The counters, for the harness to write during a run.
+///
+/// # Safety
+///
+/// To be called once in a process: the reference is exclusive. libFuzzer touches the counters only between
+/// runs, when no code that holds the reference is running.
+pub(super) unsafe fn counters() -> &'static mut CoverageMap {
+    // SAFETY: the caller calls once, so no other reference exists.
+    unsafe { &mut *(&raw mut COUNTERS) }
+}
+
+/// What runs one input.
+type Target = Box<dyn FnMut(&[u8])>;
+
+thread_local! {
+    /// The target of the loop that this thread runs. libFuzzer hands its callback no context.
+    static TARGET: RefCell<Option<Target>> = const { RefCell::new(None) };
+}
+
+unsafe extern "C" {
+    fn LLVMFuzzerRunDriver(
+        argc: *mut c_int,
+        argv: *mut *mut *mut c_char,
+        callback: extern "C" fn(*const u8, usize) -> c_int,
+    ) -> c_int;
+
+    fn LLVMFuzzerMutate(data: *mut u8, size: usize, max_size: usize) -> usize;
+}
+
+/// Runs libFuzzer's loop on `target` until the target ends the process.
+///
+/// `arguments` are libFuzzer's own, without a program name; those that begin with `-` are its flags, all
+/// others are directories.
+pub(super) fn fuzz(arguments: Vec<CString>, target: impl FnMut(&[u8]) + 'static) -> ! {
+    TARGET.set(Some(Box::new(target)));
+    let mut argv: Vec<*mut c_char> =
+        [c"lockstorm".to_owned()].into_iter().chain(arguments).map(CString::into_raw).collect();
+    let mut argc = c_int::try_from(argv.len()).expect("a handful of arguments");
+    argv.push(std::ptr::null_mut());
+    let mut argv = argv.as_mut_ptr();
+    // SAFETY: argc and argv are as for `main`: argc strings that live as long as the process, then NULL.
+    let status = unsafe { LLVMFuzzerRunDriver(&raw mut argc, &raw mut argv, run_one) };
+    std::process::exit(status)
+}
+
+/// libFuzzer's callback. A panic in it ends the process (`extern "C"` aborts), as it should: the harness
+/// catches those of a driver.
+extern "C" fn run_one(data: *const u8, size: usize) -> c_int {
+    // SAFETY: libFuzzer passes `size` readable bytes, not NULL, that nobody changes during the call.
+    let bytes = unsafe { std::slice::from_raw_parts(data, size) };
+    TARGET.with_borrow_mut(|target| {
+        if let Some(target) = target {
+            target(bytes);
+        }
+    });
+    0
+}
+
+/// libFuzzer's mutator: its built-in mutations, with the format's version put back into the first byte.
+///
+/// Every mutant is a scenario of today's format, so no effort goes into versions, and what enters the corpus
+/// keeps its meaning when the format moves on. Never returns 0, which libFuzzer would take for a failure.
+#[unsafe(no_mangle)]
+extern "C" fn LLVMFuzzerCustomMutator(
+    data: *mut u8,
+    size: usize,
+    max_size: usize,
+    _seed: c_uint,
+) -> usize {
+    // The built-in mutations draw on libFuzzer's own generator, which the campaign seeded.
+    // SAFETY: the arguments are passed on as they came: `max_size` writable bytes, `size` of them set.
+    let size = unsafe { LLVMFuzzerMutate(data, size, max_size) }.max(1);
+    // SAFETY: libFuzzer asks for at least one byte (`max_size` > 0), so the first is writable.
+    unsafe { data.write(codec::VERSION) };
+    size
+}

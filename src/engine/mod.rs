@@ -1,0 +1,31 @@
+//! The engine: libFuzzer, embedded in the command line, on stable Rust.
+//!
+//! ```text
+//! campaign (parent) --- starts ---> worker (child) --- bytes ---> harness
+//!     ^   ^                            |    |                        |
+//!     |   +-- statistics, findings ----+    +-- libFuzzer <- lock-state coverage
+//!     +------ the input of a dead worker (recorder)
+//! ```
+//!
+//! libFuzzer owns its process: its loop never returns, and what breaks the process breaks the loop. So
+//! `lockstorm fuzz` is a parent that never runs a driver, with one child for each job. A child that dies
+//! is itself a finding and is replaced.
+//!
+//! No compiler instrumentation is needed: the machine writes lock-state coverage into a
+//! [`CoverageMap`](crate::coverage::CoverageMap) that libFuzzer reads as its extra counters.
+
+pub mod campaign;
+pub mod findings;
+pub mod known;
+pub mod message;
+pub mod recorder;
+pub mod worker;
+
+mod child;
+mod libfuzzer;
+mod signals;
+
+pub use libfuzzer::INPUT_MAX;
+pub use signals::{
+    catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
+};

@@ -1,0 +1,210 @@
+//! The worker: a child process that runs libFuzzer's loop on one driver until it is told to end.
+//!
+//! It reports on standard output (see [`super::message`]), libFuzzer writes its chatter to standard
+//! error, and standard input is a leash: when it closes, because the parent wants an end or is gone, the
+//! worker ends between two runs. The parent's files are in order then: libFuzzer writes an input to
+//! the corpus before it runs the next.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::io::{self, Read, Stdout};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::findings::earlier_examples;
+use super::libfuzzer::{self, INPUT_MAX};
+use super::message::{Found, Message, Statistics, send};
+use super::recorder::Recorder;
+use super::signals;
+use crate::harness::{BuiltIn, Harness};
+use crate::scenario::{Scenario, codec};
+
+/// What a worker is told to do.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The driver.
+    pub driver: BuiltIn,
+    /// Seed of libFuzzer's random choices; not 0, which libFuzzer takes for the time of day.
+    pub seed: u32,
+    /// End after so many inputs.
+    pub runs: Option<u64>,
+    /// Read what other workers add to the corpus.
+    pub reload: bool,
+    /// Directory that inputs with new coverage go to; its inputs are run first.
+    pub corpus: PathBuf,
+    /// Directory of more inputs to begin with.
+    pub seeds: Option<PathBuf>,
+    /// Directory of earlier findings, whose inputs are run before anything else and not counted.
+    pub earlier: Option<PathBuf>,
+    /// File of the flight recorder.
+    pub recorder: PathBuf,
+}
+
+/// Between two reports of statistics.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs between two looks at the clock. A look costs some 25 ns, and a run at most a few milliseconds.
+const LOOK_EVERY: u64 = 32;
+
+/// The parent wants an end.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Runs until told to end. Returns only if it cannot start.
+///
+/// # Errors
+///
+/// The recorder's file cannot be made.
+pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
+    signals::ignore_interrupts();
+    let recorder = Recorder::create(&orders.recorder)?;
+    watch_leash();
+    signals::watch();
+    // SAFETY: this process calls this function once, and so `counters`.
+    let harness = Harness::new(orders.driver, unsafe { libfuzzer::counters() });
+    let mut worker = Worker {
+        harness,
+        recorder,
+        out: io::stdout(),
+        shortest: HashMap::new(),
+        statistics: Statistics::default(),
+        runs_max: orders.runs.unwrap_or(u64::MAX),
+        reported: Instant::now(),
+    };
+    for path in orders.earlier.iter().flat_map(|directory| earlier_examples(directory)) {
+        // One that cannot be read any more is no loss.
+        if let Ok(bytes) = std::fs::read(path) {
+            worker.run(&bytes);
+        }
+    }
+    worker.statistics = Statistics::default();
+    worker.recorder.restart();
+    libfuzzer::fuzz(arguments(orders)?, move |bytes| worker.step(bytes))
+}
+
+/// libFuzzer's own arguments.
+fn arguments(orders: &Orders) -> io::Result<Vec<CString>> {
+    let mut arguments: Vec<CString> = [
+        format!("-seed={}", orders.seed),
+        format!("-max_len={INPUT_MAX}"),
+        format!("-reload={}", u8::from(orders.reload)),
+        // A custom mutator turns growth control off; short inputs first is what makes short examples.
+        "-len_control=100".into(),
+        // No compiler instrumentation, hence no compared values to copy.
+        "-use_cmp=0".into(),
+        // Deaths are the parent's to see: the signal tells more than libFuzzer's handlers, which need
+        // the stack that a driver may have broken. Runs without end are the watchdog's.
+        "-timeout=0".into(),
+    ]
+    .into_iter()
+    .chain(
+        ["abrt", "bus", "fpe", "ill", "int", "segv", "term", "trap", "usr1", "usr2", "xfsz"]
+            .map(|signal| format!("-handle_{signal}=0")),
+    )
+    .map(|argument| CString::new(argument).map_err(io::Error::other))
+    .collect::<io::Result<_>>()?;
+    for directory in [Some(&orders.corpus), orders.seeds.as_ref()].into_iter().flatten() {
+        arguments.push(absolute(directory)?);
+    }
+    Ok(arguments)
+}
+
+/// The path from the root, so that libFuzzer cannot take it for a flag.
+fn absolute(path: &Path) -> io::Result<CString> {
+    let path = std::path::absolute(path)?;
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+/// Sets [`STOP`] when standard input closes.
+fn watch_leash() {
+    std::thread::spawn(|| {
+        let _ = io::stdin().lock().read(&mut [0]);
+        STOP.store(true, Ordering::Relaxed);
+    });
+}
+
+struct Worker {
+    harness: Harness,
+    recorder: Recorder,
+    out: Stdout,
+    /// Size of the shortest example that was reported, by finding.
+    shortest: HashMap<u64, usize>,
+    statistics: Statistics,
+    runs_max: u64,
+    reported: Instant,
+}
+
+impl Worker {
+    /// One input of libFuzzer's.
+    fn step(&mut self, bytes: &[u8]) {
+        let runs = self.statistics.runs;
+        if runs >= self.runs_max || STOP.load(Ordering::Relaxed) {
+            self.end();
+        }
+        if runs.is_multiple_of(LOOK_EVERY) && self.reported.elapsed() >= REPORT_EVERY {
+            self.reported = Instant::now();
+            self.send(&Message::Statistics(self.statistics));
+        }
+        self.run(bytes);
+    }
+
+    /// Runs one input and reports what it broke.
+    fn run(&mut self, bytes: &[u8]) {
+        self.recorder.begin(bytes);
+        signals::run_begins();
+        let outcome = self.harness.run_bytes(bytes);
+        signals::run_ends();
+        self.recorder.end();
+        self.statistics.runs += 1;
+        self.statistics.events += outcome.events;
+        self.statistics.virtual_ns += outcome.virtual_ns;
+        if !self.harness.findings().is_empty() {
+            self.report();
+        }
+    }
+
+    /// Reports those findings of the last run that are new, or shorter than before.
+    fn report(&mut self) {
+        let size = size(self.harness.scenario());
+        let mut input = Vec::new();
+        for at in 0..self.harness.findings().len() {
+            let finding = self.harness.findings()[at];
+            let shortest = self.shortest.entry(finding.id()).or_insert(usize::MAX);
+            if size < *shortest {
+                *shortest = size;
+                if input.is_empty() {
+                    codec::encode(self.harness.scenario(), &mut input);
+                }
+                let found = Found::new(&finding, input.clone());
+                self.send(&Message::Found(found));
+            }
+        }
+    }
+
+    /// Tells the parent; without one there is nothing left to do.
+    fn send(&mut self, message: &Message) {
+        if send(&mut self.out, message).is_err() {
+            exit_at_once();
+        }
+    }
+
+    fn end(&mut self) -> ! {
+        let statistics = self.statistics;
+        self.send(&Message::Statistics(statistics));
+        self.send(&Message::Done);
+        exit_at_once()
+    }
+}
+
+/// How long a scenario is to its reader: the same order as the length of its bytes, without encoding it.
+fn size(scenario: &Scenario) -> usize {
+    scenario.steps.len() * codec::STEP_BYTES + scenario.schedule.len() * codec::DECISION_BYTES
+}
+
+/// Ends the process from inside libFuzzer's loop. `exit` would run libFuzzer's exit handler, which takes an
+/// exit during a run for a bug of the target.
+fn exit_at_once() -> ! {
+    // SAFETY: no memory is touched any more.
+    unsafe { libc::_exit(0) }
+}
