@@ -253,14 +253,14 @@ pub(super) struct Release {
 }
 
 impl Release {
-    /// Whether nothing is wrong: the test that nearly every release passes.
+    /// Whether nothing is wrong: the test that nearly every release passes. `number` is the lock's.
     #[inline]
-    pub(super) fn is_plain(&self, state: &State) -> bool {
+    pub(super) fn is_plain(&self, state: &State, number: usize) -> bool {
         self.holder == Some(self.processor)
             && matches!(self.handle, Handle::Same)
             && self.irql.0 == self.saved.0
-            && state.newest(self.processor) == Some(self.lock)
-            && state.held(self.lock).is_some_and(|held| !held.by_port())
+            && state.is_newest(self.processor, number)
+            && state.held_at(number).is_some_and(|held| !held.by_port())
     }
 
     /// The most specific objection to it.

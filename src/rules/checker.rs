@@ -11,7 +11,7 @@ use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::{Cycle, Graph, Nesting};
 use super::kind::Executives;
 use super::order::{self, Cell, Kinds};
-use super::state::{Frame, LockSet, State};
+use super::state::{Frame, LockSet, State, Taken, number};
 use super::verdict::{At, Verdict};
 use super::{balance, config, ddi, irql, request, time};
 use crate::event::{
@@ -384,7 +384,8 @@ impl Checker {
             Lock::Interrupt | Lock::Message(_) => irql,
             _ => irql.min(Irql::DISPATCH),
         };
-        self.state.acquire(event.processor, lock, api, level, event.site);
+        let taken = Taken { api, level, site: event.site };
+        self.state.acquire(event.processor, number(lock), taken);
         flow
     }
 
@@ -454,29 +455,31 @@ impl Checker {
 
     #[inline]
     fn released(&mut self, event: &Event, release: &balance::Release, held_ns: u32) -> Flow {
+        let number = number(release.lock);
         let mut flow = Flow::Continue;
         if !self.adapter.dump && !matches!(release.api, LockApi::Port | LockApi::Synchronize) {
-            let verdict = if release.is_plain(&self.state) {
-                irql::release(release.lock, release.api, event.irql)
+            let level = irql::release(release.lock, release.api, event.irql);
+            flow = if release.is_plain(&self.state, number) {
+                self.object(event, level)
             } else {
-                release
-                    .judge(&self.state)
-                    .or_else(|| irql::release(release.lock, release.api, event.irql))
+                self.object(event, release.judge(&self.state).or(level))
             };
-            flow = self.object(event, verdict);
             if flow == Flow::Continue {
-                flow = self.held_for(event, release.lock, held_ns);
+                flow = self.held_for(event, (release.lock, number), held_ns);
             }
         }
         if release.holder.is_some() {
-            self.state.release(release.lock);
+            self.state.release(number);
         }
         flow
     }
 
     #[inline]
-    fn held_for(&mut self, event: &Event, lock: Lock, held_ns: u32) -> Flow {
-        let Some(held) = self.state.held(lock) else { return Flow::Continue };
+    fn held_for(&mut self, event: &Event, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
+        if u64::from(held_ns) <= time::LOCK_HELD_NS_MAX / 2 {
+            return Flow::Continue;
+        }
+        let Some(held) = self.state.held_at(number) else { return Flow::Continue };
         let nested_ns = self.state.processor(event.processor).nested_ns;
         let interrupted_ns = nested_ns.saturating_sub(held.nested_ns);
         let own_ns = u64::from(held_ns).saturating_sub(interrupted_ns);

@@ -142,6 +142,15 @@ impl LockSet {
     }
 }
 
+/// What an acquire tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) api: LockApi,
+    /// The level below which the holder may not fall.
+    pub(super) level: Irql,
+    pub(super) site: Site,
+}
+
 /// How a lock is held.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
@@ -372,9 +381,14 @@ impl State {
     }
 
     /// How `lock` is held; `None` if nobody holds it.
-    #[inline]
     pub(super) fn held(&self, lock: Lock) -> Option<&Held> {
-        let held = &self.locks[number(lock)];
+        self.held_at(number(lock))
+    }
+
+    /// As [`State::held`], by the lock's number.
+    #[inline]
+    pub(super) fn held_at(&self, number: usize) -> Option<&Held> {
+        let held = &self.locks[number % LOCKS];
         (held.owner != NONE).then_some(held)
     }
 
@@ -390,55 +404,58 @@ impl State {
     }
 
     /// The lock that a processor took last.
-    #[inline]
     pub(super) fn newest(&self, processor: u8) -> Option<Lock> {
         let top = self.processor(processor).top;
         (top != NONE).then(|| lock_of(usize::from(top)))
     }
 
+    /// Whether the lock of that number is the one that a processor took last.
+    #[inline]
+    pub(super) fn is_newest(&self, processor: u8, number: usize) -> bool {
+        usize::from(self.processor(processor).top) == number
+    }
+
     /// Notes an acquire. A lock that somebody holds according to the events so far changes hands, so that no
     /// stream of events can break the lists.
     #[inline]
-    pub(super) fn acquire(
-        &mut self,
-        processor: u8,
-        lock: Lock,
-        api: LockApi,
-        level: Irql,
-        site: Site,
-    ) {
-        let index = number(lock);
-        if self.locks[index].owner != NONE {
-            self.release(lock);
+    pub(super) fn acquire(&mut self, processor: u8, number: usize, taken: Taken) {
+        if self.locks[number % LOCKS].owner != NONE {
+            self.release(number);
         }
-        self.used.insert_number(index);
+        self.used.insert_number(number);
         let owner = processor % PROCESSORS_MAX as u8;
         let p = self.processor_mut(owner);
+        let Taken { api, level, site } = taken;
         let held =
             Held { owner, depth: p.depth, below: p.top, api, level, nested_ns: p.nested_ns, site };
-        p.top = index as u8;
-        p.held.insert_number(index);
-        self.locks[index] = held;
+        p.top = number as u8;
+        p.held.insert_number(number);
+        self.locks[number % LOCKS] = held;
     }
 
-    /// Notes a release.
+    /// Notes a release of the lock of that number.
     #[inline]
-    pub(super) fn release(&mut self, lock: Lock) {
-        let index = number(lock);
-        let Held { owner, below, .. } = self.locks[index];
+    pub(super) fn release(&mut self, number: usize) {
+        let Held { owner, below, .. } = self.locks[number % LOCKS];
         if owner == NONE {
             return;
         }
-        self.locks[index].owner = NONE;
-        let p = &mut self.processors[usize::from(owner)];
-        p.held.remove_number(index);
-        if p.top == index as u8 {
+        self.locks[number % LOCKS].owner = NONE;
+        let p = &mut self.processors[usize::from(owner) % PROCESSORS_MAX];
+        p.held.remove_number(number);
+        if usize::from(p.top) == number {
             p.top = below;
-            return;
+        } else {
+            let top = p.top;
+            self.unlink(top, number as u8, below);
         }
-        let mut above = p.top;
+    }
+
+    /// Takes a lock out of the middle of a processor's list, which begins at `above`.
+    #[cold]
+    fn unlink(&mut self, mut above: u8, number: u8, below: u8) {
         while let Some(held) = self.locks.get_mut(usize::from(above)) {
-            if held.below == index as u8 {
+            if held.below == number {
                 held.below = below;
                 return;
             }
@@ -450,6 +467,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TAKEN: Taken = Taken { api: LockApi::Spin, level: Irql::DISPATCH, site: Site::Port };
 
     #[test]
     fn every_lock_has_its_own_number() {
@@ -496,12 +515,12 @@ mod tests {
         let mut state = State::new();
         let locks = [Lock::StartIo, Lock::Dpc(3), Lock::Interrupt];
         for lock in locks {
-            state.acquire(1, lock, LockApi::Spin, Irql::DISPATCH, Site::Port);
+            state.acquire(1, number(lock), TAKEN);
         }
-        state.release(Lock::Dpc(3));
+        state.release(number(Lock::Dpc(3)));
         let held: Vec<_> = state.held_by(1).map(|(lock, _)| lock).collect();
         assert_eq!(held, [Lock::Interrupt, Lock::StartIo]);
-        state.acquire(0, Lock::Interrupt, LockApi::Spin, Irql::DISPATCH, Site::Port);
+        state.acquire(0, number(Lock::Interrupt), TAKEN);
         assert_eq!(state.held_by(1).count(), 1, "it changed hands");
         state.reset();
         assert!(state.newest(0).is_none() && state.newest(1).is_none());
