@@ -322,11 +322,14 @@ impl Release {
     }
 }
 
-/// The processor waits for a lock that it holds itself: which mistake that is.
-pub(super) fn self_wait(state: &State, processor: u8, lock: Lock, api: LockApi) -> Verdict {
-    let verdict = Verdict::of(RuleId::LockRecursive).lock(lock);
-    let Some(against) = own_hold(state, processor, lock) else { return verdict };
-    let verdict = verdict.against(Some(against));
+/// The processor waits for a lock that it holds itself, wholly or in part: which mistake that is.
+pub(super) fn self_wait(
+    state: &State,
+    processor: u8,
+    (lock, against): (Lock, Lock),
+    api: LockApi,
+) -> Verdict {
+    let verdict = Verdict::of(RuleId::LockRecursive).lock(lock).against(Some(against));
     let Some(held) = state.held(against) else { return verdict };
     let p = state.processor(processor);
     let verdict = verdict.doubtful(held_in_doubt(p, held));
@@ -346,7 +349,7 @@ pub(super) fn self_wait(state: &State, processor: u8, lock: Lock, api: LockApi) 
 }
 
 /// What a processor holds of `lock`: itself, or a part of it (a message of Interrupt), or what it is part of.
-fn own_hold(state: &State, processor: u8, lock: Lock) -> Option<Lock> {
+pub(super) fn own_hold(state: &State, processor: u8, lock: Lock) -> Option<Lock> {
     let own = |l: Lock| state.held(l).is_some_and(|held| held.owner == processor);
     match lock {
         _ if own(lock) => Some(lock),

@@ -339,9 +339,11 @@ impl Checker {
         if self.adapter.dump {
             return Flow::Continue;
         }
-        if holder == event.processor {
+        if holder == event.processor
+            && let Some(own) = balance::own_hold(&self.state, holder, lock)
+        {
             self.waits_for_itself = true;
-            let verdict = balance::self_wait(&self.state, event.processor, lock, api);
+            let verdict = balance::self_wait(&self.state, event.processor, (lock, own), api);
             return self.object(event, Some(verdict));
         }
         let holds = !self.state.processor(event.processor).held.is_empty();
