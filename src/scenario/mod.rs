@@ -6,6 +6,7 @@
 //! step runs, so no scenario is illegal.
 
 pub mod codec;
+pub mod mutate;
 pub mod setup;
 pub mod step;
 pub mod text;
