@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::bare::Bare;
-use crate::device::nvme::Controller;
+use crate::device::nvme::Nvme as Controller;
 use crate::event::{Event, Flow, Kind, Sink, Site};
 use crate::machine::{Driver, End, Machine, Port};
 use crate::miniport::nvme::Nvme;

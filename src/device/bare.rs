@@ -115,8 +115,9 @@ impl Device for Bare {
         (512, 0)
     }
 
-    fn remove(&mut self) {
+    fn remove(&mut self, bus: &mut dyn Bus) {
         self.removed = true;
+        bus.set_line(false);
     }
 }
 
@@ -172,9 +173,11 @@ mod tests {
         let (mut device, mut wires) = (Bare::new(), Wires::default());
         device.write_register(&mut wires, u32::MAX, 1);
         assert_eq!(device.read_register(&mut wires, 0x100), 0);
-        device.remove();
+        device.write_register(&mut wires, TRIGGER, 1);
+        device.remove(&mut wires);
+        assert!(!wires.line, "nothing is left to hold the line");
         device.write_register(&mut wires, TRIGGER, 1);
         assert_eq!(device.read_register(&mut wires, 0), u32::MAX);
-        assert!(wires.messages.is_empty() && !wires.line);
+        assert_eq!((wires.messages.len(), wires.line), (1, false));
     }
 }

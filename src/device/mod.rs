@@ -67,6 +67,6 @@ pub trait Device {
     /// Bytes of one block, and number of blocks; 0 blocks for a device that is not a disk.
     fn geometry(&self) -> (u32, u32);
 
-    /// The device is gone: registers read as all ones, nothing happens any more.
-    fn remove(&mut self);
+    /// The device is gone: the line falls, registers read as all ones, nothing happens any more.
+    fn remove(&mut self, bus: &mut dyn Bus);
 }

@@ -242,6 +242,11 @@ impl<S: Sink> State<S> {
         }
     }
 
+    /// Whether anything can interrupt: a crash dump polls, a virtual miniport has no hardware.
+    fn interrupts_are_connected(&self) -> bool {
+        !self.setup.dump && self.adapter.facts.miniport == Miniport::Physical
+    }
+
     fn mistake(&mut self, mistake: ConfigurationMistake) {
         self.emit(Site::Port, Kind::ConfigurationWrong { mistake });
     }
@@ -259,7 +264,7 @@ impl<S: Sink + 'static> Port<S> {
         self.query_supported();
         self.act(|s| {
             s.adapter.life = Life::Started;
-            s.interrupts.enabled = !s.setup.dump;
+            s.interrupts.enabled = s.interrupts_are_connected();
             s.phase = Phase::Open;
         });
     }
@@ -302,7 +307,7 @@ impl<S: Sink + 'static> Port<S> {
         let Some(routine) = self.driver().data.hw_initialize else { return false };
         let extension = self.extension();
         self.with(|s| {
-            s.interrupts.enabled = s.setup.early_interrupts && !s.setup.dump;
+            s.interrupts.enabled = s.setup.early_interrupts && s.interrupts_are_connected();
             s.adapter.passive_initialize = None;
         });
         let call = || {
@@ -439,7 +444,11 @@ impl<S: Sink + 'static> Port<S> {
         }
         self.with(|s| s.adapter.life = Life::Stopped);
         let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
-        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: false }));
+        self.act(|s| {
+            s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
+            // Disconnected until the adapter is initialised again.
+            s.interrupts.enabled = false;
+        });
         let restarts = self.with(|s| {
             s.setup.restart_supported && s.adapter.supports(ScsiAdapterControlType::RESTART_ADAPTER)
         });
@@ -458,7 +467,7 @@ impl<S: Sink + 'static> Port<S> {
                 return s.fail_start();
             }
             s.adapter.life = Life::Started;
-            s.interrupts.enabled = !s.setup.dump;
+            s.interrupts.enabled = s.interrupts_are_connected();
             s.restart_later();
         });
         self.drain_deferred();
@@ -469,7 +478,7 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         self.act(|s| {
-            s.with_device(|device, _| device.remove());
+            s.with_device(|device, bus| device.remove(bus));
             s.adapter.life = Life::Removed;
         });
         let removal = ScsiAdapterControlType::SURPRISE_REMOVAL;

@@ -14,6 +14,10 @@ use super::processor::{Fiber, Status, fiber, stack};
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
 
+/// How often one run may look for a processor to go on with: as the decision budget, but for work that
+/// passes no decision point.
+const PICKS_MAX: u32 = 400_000;
+
 /// Runs until the state says that the run has ended.
 pub(super) fn drive<S: Sink + 'static>(port: Port<S>, fibers: &mut [Option<Fiber>; PROCESSORS_MAX]) {
     port.with(|s| {
@@ -52,6 +56,11 @@ impl<S: Sink> State<S> {
             return Some(usize::from(chosen));
         }
         loop {
+            self.picks += 1;
+            if self.picks > PICKS_MAX {
+                self.hang();
+                return None;
+            }
             if let Some(processor) = self.movable() {
                 return Some(processor);
             }
@@ -92,11 +101,16 @@ impl<S: Sink> State<S> {
         }
         if self.any_waiting() {
             // A lock that nobody is left to release.
-            self.emit(Site::Port, Kind::Hung);
-            self.stop(End::Hang);
+            self.hang();
             return false;
         }
         self.next_phase()
+    }
+
+    /// Ends the run as a hang.
+    pub(super) fn hang(&mut self) {
+        self.emit(Site::Port, Kind::Hung);
+        self.stop(End::Hang);
     }
 
     fn any_waiting(&self) -> bool {

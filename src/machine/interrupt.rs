@@ -93,7 +93,7 @@ impl Interrupts {
     }
 
     fn pending(&self) -> u64 {
-        if self.by_line { u64::from(self.line) } else { self.pending }
+        if self.by_line { u64::from(self.line) | self.pending & 1 } else { self.pending }
     }
 
     /// The processor that a message interrupts.

@@ -143,6 +143,14 @@ impl<S: Sink> State<S> {
             .all(|other| other.status != status || other.ticket >= ticket)
     }
 
+    /// The processor that a free queued lock goes to: the one that waits longest.
+    fn next_owner(&self, index: usize) -> u8 {
+        (0..self.processor_count)
+            .filter(|&p| self.processors[p].status == Status::Waiting(index))
+            .min_by_key(|&p| self.processors[p].ticket)
+            .map_or(self.current as u8, |p| p as u8)
+    }
+
     /// Whether the Interrupt lock stands for every message's lock.
     pub(super) fn interrupt_is_all_messages(&self) -> bool {
         self.adapter.facts.interrupts == Interrupts::PerMessage
@@ -256,8 +264,7 @@ impl<S: Sink + 'static> Port<S> {
     #[cold]
     fn spin_slow(self, index: usize, request: &Request, saved: Irql, site: Site) {
         self.act(|s| {
-            let current = s.current as u8;
-            let holder = s.locks.records[index].owner.unwrap_or(current);
+            let holder = s.locks.records[index].owner.unwrap_or_else(|| s.next_owner(index));
             let kind = Kind::LockWaited { lock: request.lock, api: request.api, holder };
             s.emit_at(site, saved, kind);
             if s.end.is_none() {

@@ -7,8 +7,8 @@
 use super::interrupt::Delivery;
 use super::port::Port;
 use super::processor::Status;
-use super::state::{End, State, TICK_NS};
-use crate::event::{Kind, Sink, Site};
+use super::state::{State, TICK_NS};
+use crate::event::Sink;
 use crate::scenario::{DECISIONS_MAX, Decision};
 
 /// Decision points that one run may pass: a scenario of the greatest length that resets a slow
@@ -143,8 +143,7 @@ impl<S: Sink + 'static> Port<S> {
             s.run_due();
             let choice = s.schedule.departure();
             if s.schedule.spent() {
-                s.emit(Site::Port, Kind::Hung);
-                s.stop(End::Hang);
+                s.hang();
             }
             choice.and_then(|choice| s.depart(choice))
         });

@@ -71,6 +71,8 @@ pub(super) struct State<S> {
     /// Counts what happens, to order things that have the same time.
     pub(super) order: u64,
     pub(super) current: usize,
+    /// How often the drive loop has looked for a processor.
+    pub(super) picks: u32,
     pub(super) processor_count: usize,
     pub(super) processors: [Processor; PROCESSORS_MAX],
     pub(super) schedule: Schedule,
@@ -103,6 +105,7 @@ impl<S: Sink> State<S> {
             due: u64::MAX,
             order: 0,
             current: 0,
+            picks: 0,
             processor_count: 1,
             processors: std::array::from_fn(|_| Processor::new()),
             schedule: Schedule::default(),
@@ -129,7 +132,7 @@ impl<S: Sink> State<S> {
         self.phase = Phase::Starting;
         self.end = None;
         (self.time, self.due, self.order) = (0, u64::MAX, 0);
-        self.current = 0;
+        (self.current, self.picks) = (0, 0);
         for processor in &mut self.processors[..self.processor_count] {
             processor.power_on();
         }

@@ -6,13 +6,14 @@
 //! step runs, so no scenario is illegal.
 
 pub mod codec;
+mod line;
 pub mod mutate;
 pub mod setup;
 pub mod step;
 pub mod text;
 
 pub use setup::{
-    Affinity, DeviceOrder, Failures, InterruptKind, Manner, Perf, Setup, StartIoMessage,
+    Affinity, DeviceOrder, Failures, InterruptKind, Manner, Perf, PerfOption, Setup, StartIoMessage,
 };
 pub use step::{
     AdapterAction, Answer, At, Io, IoKind, Outcome, Query, ResetTier, Step, StepKind, UnitAction,

@@ -4,10 +4,34 @@
 //! Most lock bugs of shipped drivers need one processor and the right configuration, so every field varies
 //! in fuzzing. `Default` is a healthy machine: two processors, a message for each, nothing fails.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Serializes of a record only what differs from its default, so that a scenario's text says what is
+/// special about it.
+macro_rules! serialize_differences {
+    ($record:ident { $($field:ident),* $(,)? }) => {
+        impl Serialize for $record {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let default = $record::default();
+                let differing = [$(self.$field != default.$field),*];
+                let count = differing.iter().filter(|&&differs| differs).count();
+                let mut record = serializer.serialize_struct(stringify!($record), count)?;
+                $(
+                    if self.$field == default.$field {
+                        record.skip_field(stringify!($field))?;
+                    } else {
+                        record.serialize_field(stringify!($field), &self.$field)?;
+                    }
+                )*
+                record.end()
+            }
+        }
+    };
+}
 
 /// Configuration of one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Setup {
     /// Virtual processors, 1 to 8.
@@ -75,6 +99,51 @@ impl Default for Setup {
     }
 }
 
+serialize_differences!(Setup {
+    processors,
+    interrupts,
+    messages,
+    affinity,
+    per_message,
+    half_duplex,
+    virtual_miniport,
+    legacy_srb,
+    perf,
+    channels,
+    start_io_message,
+    early_interrupts,
+    dump,
+    control_under_interrupt_lock,
+    restart_supported,
+    request_slots,
+    failures,
+    device
+});
+
+serialize_differences!(Failures {
+    allocation,
+    uncached_extension,
+    device_base,
+    passive_initialization,
+    perf_opts,
+    timer_and_worker,
+    scatter_gather
+});
+
+serialize_differences!(Manner {
+    order,
+    latency,
+    queue_entries,
+    queue_pairs,
+    slow_ready,
+    never_ready,
+    queue_creation_fails,
+    answers_after_reset,
+    coalesces,
+    spurious_every,
+    garbage_identify
+});
+
 /// Line or messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InterruptKind {
@@ -137,10 +206,55 @@ impl StartIoMessage {
     ];
 }
 
-/// STOR_PERF_* flags as bits, those that a miniport can ask for.
+/// STOR_PERF_* flags as bits, those that a miniport can ask for. In text: a list of [`PerfOption`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<PerfOption>", into = "Vec<PerfOption>")]
 pub struct Perf(pub u8);
+
+/// A STOR_PERF_* flag by name; its value is its bit in [`Perf`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum PerfOption {
+    /// STOR_PERF_DPC_REDIRECTION.
+    DpcRedirection = Perf::DPC_REDIRECTION,
+    /// STOR_PERF_CONCURRENT_CHANNELS.
+    ConcurrentChannels = Perf::CONCURRENT_CHANNELS,
+    /// STOR_PERF_INTERRUPT_MESSAGE_RANGES.
+    MessageRanges = Perf::MESSAGE_RANGES,
+    /// STOR_PERF_ADV_CONFIG_LOCALITY.
+    Locality = Perf::LOCALITY,
+    /// STOR_PERF_OPTIMIZE_FOR_COMPLETION_DURING_STARTIO.
+    CompletionDuringStartIo = Perf::COMPLETION_DURING_START_IO,
+    /// STOR_PERF_DPC_REDIRECTION_CURRENT_CPU.
+    CurrentCpu = Perf::CURRENT_CPU,
+    /// STOR_PERF_NO_SGL.
+    NoSgl = Perf::NO_SGL,
+}
+
+impl PerfOption {
+    /// Every option.
+    pub const ALL: [PerfOption; 7] = [
+        PerfOption::DpcRedirection,
+        PerfOption::ConcurrentChannels,
+        PerfOption::MessageRanges,
+        PerfOption::Locality,
+        PerfOption::CompletionDuringStartIo,
+        PerfOption::CurrentCpu,
+        PerfOption::NoSgl,
+    ];
+}
+
+impl From<Vec<PerfOption>> for Perf {
+    fn from(options: Vec<PerfOption>) -> Perf {
+        Perf(options.into_iter().fold(0, |bits, option| bits | option as u8))
+    }
+}
+
+impl From<Perf> for Vec<PerfOption> {
+    fn from(perf: Perf) -> Vec<PerfOption> {
+        PerfOption::ALL.into_iter().filter(|&option| perf.has(option as u8)).collect()
+    }
+}
 
 impl Perf {
     /// STOR_PERF_DPC_REDIRECTION.
@@ -168,7 +282,7 @@ impl Perf {
 }
 
 /// What fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Failures {
     /// The n-th StorPortAllocatePool of the run fails; 0 is none, 255 all.
@@ -188,7 +302,7 @@ pub struct Failures {
 }
 
 /// How the device behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Manner {
     /// In which order it answers.

@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::line::Line;
 use crate::miniport::puppet::Call;
 
 /// Where and when a step is issued.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct At {
     /// Processor, modulo their number.
     pub processor: u8,
@@ -18,6 +19,7 @@ pub struct At {
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Line", into = "Line")]
 pub enum Step {
     /// A read, write, flush or unmap.
     Io(At, Io),
@@ -127,7 +129,7 @@ impl Step {
 }
 
 /// An I/O request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Io {
     /// What.
     pub kind: IoKind,
@@ -160,7 +162,7 @@ impl Io {
 }
 
 /// Kind of I/O.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IoKind {
     /// READ(10) or READ(16).
     #[default]
@@ -179,7 +181,7 @@ impl IoKind {
 }
 
 /// How the device answers one command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// How it ends.
     pub outcome: Outcome,

@@ -1,6 +1,7 @@
 //! Control requests: what StorPort asks of HwStorAdapterControl and HwStorUnitControl, and the
 //! answers.
 
+use super::address::StorAddress;
 use super::status::named;
 
 named! {
@@ -106,6 +107,48 @@ pub struct ScsiSupportedControlTypeList {
     /// `SupportedTypeList`: where they begin.
     pub supported_type_list: [u8; 0],
 }
+
+named! {
+    /// `STOR_DEVICE_POWER_STATE`: a device's power state.
+    ///
+    /// See <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/ne-storport-_stor_device_power_state>.
+    StorDevicePowerState(u32) {
+        UNSPECIFIED = 0, "StorPowerDeviceUnspecified";
+        /// On.
+        D0 = 1, "StorPowerDeviceD0";
+        D1 = 2, "StorPowerDeviceD1";
+        D2 = 3, "StorPowerDeviceD2";
+        /// Off.
+        D3 = 4, "StorPowerDeviceD3";
+    }
+}
+
+/// `STOR_ADAPTER_CONTROL_POWER`: the parameter of [`ScsiAdapterControlType::POWER`].
+///
+/// See <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/ns-storport-stor_adapter_control_power>.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct StorAdapterControlPower {
+    /// `Header.Version`: 1.
+    pub version: u32,
+    /// `Header.Size`: bytes of this structure.
+    pub size: u32,
+    /// `Header.Address`: NULL for an adapter.
+    pub address: *mut StorAddress,
+    /// `PowerAction`: a STOR_POWER_ACTION.
+    pub power_action: u32,
+    /// `PowerState`: [`StorDevicePowerState::D0`] or [`StorDevicePowerState::D3`].
+    pub power_state: StorDevicePowerState,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<StorAdapterControlPower>() == 0x18);
+    assert!(offset_of!(StorAdapterControlPower, address) == 0x08);
+    assert!(offset_of!(StorAdapterControlPower, power_action) == 0x10);
+    assert!(offset_of!(StorAdapterControlPower, power_state) == 0x14);
+};
 
 const _: () = {
     use core::mem::offset_of;

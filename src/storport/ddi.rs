@@ -93,6 +93,7 @@ ddis! {
     StallExecution = "StorPortStallExecution", PASSIVE, HIGH;
     QuerySystemTime = "StorPortQuerySystemTime", PASSIVE, HIGH;
     GetCurrentProcessorNumber = "StorPortGetCurrentProcessorNumber", PASSIVE, DISPATCH;
+    GetGroupAffinity = "StorPortGetGroupAffinity", PASSIVE, DISPATCH;
     LogError = "StorPortLogError", PASSIVE, HIGH;
     ValidateRange = "StorPortValidateRange", PASSIVE, HIGH;
     ReadRegister = "StorPortReadRegister", PASSIVE, HIGH;

@@ -416,6 +416,13 @@ pub unsafe trait StorPort: Copy + 'static {
     #[track_caller]
     fn get_current_processor_number(self, processor: &mut ProcessorNumber) -> StorStatus;
 
+    /// StorPortGetGroupAffinity: the active processors of a group. IRQL up to DISPATCH_LEVEL.
+    #[track_caller]
+    fn get_group_affinity(self, group: u16, mask: &mut usize) -> StorStatus {
+        let _ = (group, mask);
+        StorStatus::NOT_IMPLEMENTED
+    }
+
     /// StorPortLogError. Deprecated; Static Driver Verifier's rule StorPortDeprecated forbids it.
     #[track_caller]
     fn log_error(self, srb: Option<Srb>, path: u8, target: u8, lun: u8, code: u32, unique: u32);

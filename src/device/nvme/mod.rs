@@ -154,6 +154,10 @@ impl Nvme {
     fn enable(&mut self, bus: &mut dyn Bus) {
         // A driver that does not wait for the end of a reset has it now.
         self.finish_reset(bus);
+        if !self.registers.asks_for_shutdown() {
+            self.registers.shutdown = Shutdown::None;
+            self.timers.stop(Timer::Shutdown);
+        }
         if !self.registers.is_acceptable() {
             self.fail();
         } else if !self.manner.never_ready {
@@ -180,14 +184,22 @@ impl Nvme {
     /// What a controller reset leaves: no queues, no commands, default features; AQA, ASQ and ACQ stay.
     fn finish_reset(&mut self, bus: &mut dyn Bus) {
         self.registers.ready = false;
-        self.timers = Timers::STOPPED;
+        // A shutdown asked for together with the reset goes on.
+        for timer in [Timer::Ready, Timer::Pulse, Timer::Coalescing] {
+            self.timers.stop(timer);
+        }
+        self.clear();
+        self.interrupts.quiet_all(bus);
+        self.interrupts.set_mask(bus, 0);
+    }
+
+    /// No queues, no commands, default features.
+    fn clear(&mut self) {
         self.drop_commands();
         self.submissions = [SubmissionQueue::default(); PAIRS];
         self.completions = [CompletionQueue::default(); PAIRS];
         self.features = Features::new(self.manner.queue_pairs);
         self.events = Events::default();
-        self.interrupts.quiet_all(bus);
-        self.interrupts.set_mask(bus, 0);
     }
 
     fn drop_commands(&mut self) {
@@ -198,6 +210,7 @@ impl Nvme {
 
     fn reset_subsystem(&mut self, bus: &mut dyn Bus) {
         self.registers = Registers::after_subsystem_reset();
+        self.timers.stop(Timer::Shutdown);
         self.finish_reset(bus);
     }
 
@@ -292,14 +305,10 @@ impl Device for Nvme {
             ..*manner
         };
         self.registers = Registers::default();
-        self.submissions = [SubmissionQueue::default(); PAIRS];
-        self.completions = [CompletionQueue::default(); PAIRS];
-        self.drop_commands();
+        self.clear();
         self.interrupts = Interrupts::default();
         self.timers = Timers::STOPPED;
         self.answers.power_on();
-        self.features = Features::new(self.manner.queue_pairs);
-        self.events = Events::default();
         self.disk.wipe();
         self.next_due = NEVER;
         self.seen = 0;
@@ -362,7 +371,6 @@ impl Device for Nvme {
         }
         while let Some((due, next)) = self.next()
             && due <= self.seen
-            && !self.removed
         {
             self.happen(bus, next);
         }
@@ -410,9 +418,10 @@ impl Device for Nvme {
         (namespace::BLOCK_BYTES, namespace::BLOCKS)
     }
 
-    fn remove(&mut self) {
+    fn remove(&mut self, bus: &mut dyn Bus) {
         self.removed = true;
         self.drop_commands();
+        self.interrupts.quiet_all(bus);
         self.timers = Timers::STOPPED;
         self.next_due = NEVER;
     }

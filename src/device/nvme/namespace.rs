@@ -225,3 +225,22 @@ impl Disk {
         Span::new(u64::from_le_bytes(raw[1]), blocks).ok_or(Status::LBA_OUT_OF_RANGE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wipe_holds_when_generations_run_out() {
+        let whole = Span::new(0, BLOCKS.into()).expect("the disk's size");
+        let mut disk = Disk::new();
+        disk.materialise(whole).fill(1);
+        disk.generation = u32::MAX;
+        disk.materialise(whole).fill(2);
+        for _ in 0..2 {
+            disk.wipe();
+            assert!(disk.materialise(whole).iter().all(|&byte| byte == 0));
+            disk.materialise(whole).fill(3);
+        }
+    }
+}

@@ -25,7 +25,7 @@ mod coding;
 mod file;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use coding::{Coding, Input, Record};
 pub use file::{FormatError, looks_like_text, read};

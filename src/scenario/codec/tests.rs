@@ -11,7 +11,7 @@ use crate::scenario::{
 };
 
 /// Marsaglia's xorshift: the tests need many bytes, not good ones.
-struct Bytes(u64);
+pub(in crate::scenario) struct Bytes(pub(in crate::scenario) u64);
 
 impl Bytes {
     fn word(&mut self) -> u64 {
@@ -21,12 +21,12 @@ impl Bytes {
         self.0
     }
 
-    fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(in crate::scenario) fn take(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| (self.word() >> 32) as u8).collect()
     }
 
     /// An input as engines make them: most are short, some longer than any scenario.
-    fn input(&mut self) -> Vec<u8> {
+    pub(in crate::scenario) fn input(&mut self) -> Vec<u8> {
         let longest = [16, 64, 256, SCENARIO_BYTES_MAX + 40][self.word() as usize % 4];
         let count = self.word() as usize % (longest + 1);
         self.take(count)

@@ -250,6 +250,20 @@ impl Srb {
         }
     }
 
+    /// The request that this one is about, for [`SrbFunction::ABORT_COMMAND`]. It may have ended: only
+    /// its address means anything.
+    #[must_use]
+    pub fn next_srb(self) -> Option<Srb> {
+        // SAFETY: `new`'s contract.
+        let next = unsafe {
+            match self.block() {
+                Block::Legacy(srb) => (*srb).next_srb,
+                Block::Extended(srb) => (*srb).next_srb.cast(),
+            }
+        };
+        NonNull::new(next).map(Srb)
+    }
+
     /// Seconds until StorPort takes it for lost.
     #[must_use]
     pub fn timeout_seconds(self) -> u32 {

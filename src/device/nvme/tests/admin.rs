@@ -20,13 +20,40 @@ fn get_feature(rig: &mut Rig, id: u32, value: u32) -> Cqe {
 #[test]
 fn registers_say_what_the_controller_is() {
     let mut rig = Rig::powered(Manner { queue_entries: 17, ..Manner::default() });
-    assert_eq!(rig.read(offset::CAP_LOW) & 0xFFFF, 16, "zero-based queue entries");
-    assert_eq!(rig.read(offset::CAP_HIGH) & 0xF, 0, "doorbell stride");
-    assert_eq!(rig.read(offset::CAP_HIGH) >> 5 & 1, 1, "NVM command set");
+    // 17 entries, contiguous; ready within a second. Stride 0, subsystem reset, NVM, pages of 4 KiB.
+    assert_eq!(rig.read(offset::CAP_LOW), 2 << 24 | 1 << 16 | 16);
+    assert_eq!(rig.read(offset::CAP_HIGH), 1 << 5 | 1 << 4);
     assert_eq!(rig.read(offset::VS), 0x0001_0400);
-    let config = rig.device.config_space();
-    assert_eq!(config[9..12], [2, 8, 1], "class code");
     assert_eq!(rig.device.geometry(), (512, 128));
+    assert!(rig.device.register_bytes() >= 0x1000 + 17 * 8);
+    for at in [0x18, 0x38, 0x1000, 0x2000, 0x3FFC, u32::MAX] {
+        assert_eq!(rig.read(at), 0);
+    }
+}
+
+#[test]
+fn configuration_space_describes_an_nvme_controller() {
+    let device = Nvme::new();
+    let config = device.config_space();
+    assert_eq!(config[9..12], [2, 8, 1], "class code");
+    assert_eq!(config[0x10] & 7, 4, "a 64-bit memory range");
+    assert_eq!(config[0x3D], 1, "INTA");
+    assert_eq!(config[6] & 0x10, 0x10, "there is a list of capabilities");
+    let mut capabilities = Vec::new();
+    let mut at = usize::from(config[0x34]);
+    while at != 0 {
+        capabilities.push((config[at], at));
+        at = usize::from(config[at + 1]);
+    }
+    let kinds: Vec<_> = capabilities.iter().map(|capability| capability.0).collect();
+    assert_eq!(kinds, [0x01, 0x11, 0x10], "power management, MSI-X, PCI Express");
+    let msix = capabilities[1].1;
+    let words: Vec<_> = config[msix..msix + 12]
+        .chunks(4)
+        .map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes")))
+        .collect();
+    assert_eq!(words[0] >> 16, 63, "64 messages");
+    assert_eq!((words[1], words[2]), (0x2000, 0x3000));
 }
 
 #[test]
@@ -34,12 +61,23 @@ fn identify_controller_and_namespace() {
     let mut rig = Rig::enabled(Manner::default());
     assert_eq!(identify(&mut rig, 1, 0).status, 0);
     let page = rig.memory.at(ADMIN_DATA, 4096).to_vec();
-    assert_eq!(page[4..18], *b"LOCKSTORM-0001");
-    assert_eq!((page[77], page[512], page[513]), (4, 0x66, 0x44));
-    assert_eq!(page[516..520], [1, 0, 0, 0], "one namespace");
+    assert_eq!(page[4..24], *b"LOCKSTORM-0001      ");
+    assert_eq!(page[24..48], *b"lockstorm NVMe RAM disk ");
+    assert_eq!(page[64..73], *b"1.0     \0", "revision, arbitration burst");
+    assert_eq!(page[77], 4, "64 KiB at most");
+    assert_eq!(page[80..84], [0, 4, 1, 0], "1.4");
+    assert_eq!((page[258], page[259]), (3, 3), "aborts and event requests");
+    assert_eq!((page[261], page[512], page[513]), (4, 0x66, 0x44));
+    assert_eq!(page[516..522], [1, 0, 0, 0, 0x0C, 0], "namespaces, optional commands");
+    assert_eq!(page[525], 7, "volatile write cache");
+    assert_eq!(page[768..772], *b"nqn.");
     assert_eq!(identify(&mut rig, 0, 1).status, 0);
     let page = rig.memory.at(ADMIN_DATA, 4096).to_vec();
     assert_eq!(page[0..8], [128, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!((page[8], page[16]), (128, 128));
+    assert_eq!(page[25..33], [0; 8], "one format, no protection");
+    assert_eq!(page[33], 9, "deallocated blocks read as zeros");
+    assert_eq!(page[104..128], *b"lockstorm-ns-001lockstrm");
     assert_eq!(page[128..132], [0, 0, 9, 0], "512 bytes, no metadata");
     for nsid in [0, 2, !0] {
         assert_eq!(identify(&mut rig, 0, nsid).status, 0x0B);
@@ -88,6 +126,9 @@ fn number_of_queues_is_what_is_granted() {
     assert_eq!(rig.create_completion(3, 8, 0).status, 0);
     assert_eq!(rig.create_completion(4, 8, 0).status, 0x101);
     assert_eq!(rig.create_submission(3, 8, 3).status, 0x101, "two were asked for");
+    let mut few = Rig::enabled(Manner { queue_pairs: 3, ..Manner::default() });
+    assert_eq!(set_feature(&mut few, 7, 0x0000_0002).result, 0x0000_0002);
+    assert_eq!(few.create_completion(2, 8, 0).status, 0x101, "one was asked for");
     assert_eq!(set_feature(&mut rig, 7, 0).status, 0x0C, "queues exist");
 }
 
@@ -101,9 +142,10 @@ fn features_are_kept_until_a_reset() {
     assert_eq!(get_feature(&mut rig, 6, 0).result, 0);
     assert_eq!(get_feature(&mut rig, 8, 0).result, 0x0503);
     assert_eq!(get_feature(&mut rig, 9, 2).result, 0x1_0002);
-    assert_eq!(get_feature(&mut rig, 9, 3).result, 3);
+    assert_eq!(get_feature(&mut rig, 9, 4).result, 4);
     assert_eq!(get_feature(&mut rig, 1 << 8 | 6, 0).result, 1, "default");
     assert_eq!(get_feature(&mut rig, 3 << 8 | 6, 0).result, 4, "changeable");
+    assert_eq!((set_feature(&mut rig, 2, 0).status, set_feature(&mut rig, 2, 1).status), (0, 2));
     assert_eq!(set_feature(&mut rig, 1 << 31 | 6, 0).status, 0x10D);
     assert_eq!(set_feature(&mut rig, 0x0C, 0).status, 0x02);
     assert_eq!(get_feature(&mut rig, 0, 0).status, 0x02);
@@ -125,6 +167,7 @@ fn queues_are_checked() {
         ("one entry", queue_command(5, 3, 1, base, 3), 0x102),
         ("too many entries", queue_command(5, 3, size + 1, base, 3), 0x102),
         ("offset", queue_command(5, 3, 8, base + 64, 3), 0x13),
+        ("small offset", queue_command(5, 3, 8, base + 1, 3), 0x13),
         ("not contiguous", queue_command(5, 3, 8, base, 2), 0x02),
         ("vector", queue_command(5, 3, 8, base, 64 << 16 | 3), 0x108),
         ("submission in use", queue_command(1, 1, 8, base, 1 << 16 | 1), 0x101),
@@ -182,6 +225,19 @@ fn abort_ends_a_command() {
     assert_eq!(rig.answers_after(1, 0), [(1, 7)]);
     assert_eq!(rig.abort(1, 1).result & 1, 1, "nothing to abort");
     assert_eq!(rig.abort(300, 1).result & 1, 1, "no such queue");
+    assert_eq!(rig.abort(0, 1).result & 1, 1, "nor such an admin command");
+}
+
+#[test]
+fn an_abort_names_one_command_of_one_queue() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.submit(0, event_request(1));
+    rig.submit_with(1, read(1, 0, 1), Outcome::Silence);
+    rig.submit_with(2, read(1, 0, 1).data(DATA + 512, 0), Outcome::Silence);
+    assert_eq!(rig.abort(2, 1).result & 1, 0);
+    assert!(rig.device.owns(DATA, 512) && !rig.device.owns(DATA + 512, 512));
+    rig.submit(0, event_request(1));
+    assert_eq!(rig.answers_after(0, MILLISECOND), [(1, 0x03)], "still held");
 }
 
 #[test]
@@ -224,7 +280,9 @@ fn event_requests_are_held_until_a_doorbell_is_written_wrongly() {
     rig.submit(0, event_request(1));
     rig.submit(0, event_request(2));
     assert_eq!(rig.answers_after(0, SECOND), []);
+    rig.memory.messages.clear();
     rig.write(0x1000 + 8 * 5, 1);
+    assert_eq!(rig.memory.messages, [0]);
     let cqe = rig.take(0).expect("an event");
     assert_eq!((cqe.cid, cqe.result), (1, 0x0001_0000));
     rig.write(0x1000 + 8, 8);
@@ -233,6 +291,25 @@ fn event_requests_are_held_until_a_doorbell_is_written_wrongly() {
     rig.write(0x1000 + 8, 8);
     let cqe = rig.take(0).expect("another event");
     assert_eq!((cqe.cid, cqe.result), (2, 0x0001_0100));
+    assert_eq!(get_log(&mut rig, 1, 16, 0).status, 0);
+    rig.write(0x1000 + 8, 8);
+    rig.submit(0, event_request(3));
+    assert_eq!(rig.answers_after(0, MILLISECOND), [(3, 0)], "an event that came before");
+}
+
+#[test]
+fn an_event_waits_for_room() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.submit(0, event_request(1));
+    rig.pass(MILLISECOND);
+    for cid in 100..115 {
+        rig.submit(0, Sqe { opcode: 10, cid, words: [6, 0, 0, 0, 0, 0], ..Sqe::default() });
+        rig.pass(MILLISECOND);
+    }
+    rig.write(0x1000 + 8 * 5, 1);
+    let cids: Vec<_> = rig.reap(0).iter().map(|cqe| cqe.cid).collect();
+    assert_eq!(cids, (100..115).collect::<Vec<_>>());
+    assert_eq!(rig.answers_after(0, 0), [(1, 0)], "once the driver has consumed some");
 }
 
 #[test]
@@ -257,9 +334,15 @@ fn log_pages() {
     assert_eq!(rig.memory.at(ADMIN_DATA, 9), [0, 0x2C, 1, 100, 10, 0, 0, 0, 0xA5]);
     assert_eq!(get_log(&mut rig, 2, 1, 4).status, 0);
     assert_eq!(rig.memory.at(ADMIN_DATA, 2), [10, 0], "from an offset");
+    assert_eq!(get_log(&mut rig, 2, 1, 512).status, 0, "nothing is left there");
     assert_eq!(get_log(&mut rig, 2, 1, 516).status, 0x02);
+    assert_eq!(get_log(&mut rig, 3, 4, 0).status, 0);
+    assert_eq!(rig.memory.at(ADMIN_DATA, 2), [1, 0], "the active slot");
+    assert_eq!(rig.memory.at(ADMIN_DATA + 8, 8), *b"1.0     ");
     assert_eq!(get_log(&mut rig, 0x55, 1, 0).status, 0x109);
-    assert_eq!(get_log(&mut rig, 2, 0x8000, 0).status, 0x02, "longer than a transfer can be");
+    let words = [2, 1, 0, 0, 0, 0];
+    let long = Sqe { opcode: 2, prp: [ADMIN_DATA, 0], words, ..Sqe::default() };
+    assert_eq!(rig.admin(long).status, 0x02, "longer than a transfer can be");
 }
 
 #[test]

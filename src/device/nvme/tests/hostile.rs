@@ -1,57 +1,6 @@
 //! Drivers that write anything anywhere.
 
 use super::*;
-use crate::scenario::DeviceOrder;
-
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn flag(&mut self) -> bool {
-        self.below(2) == 0
-    }
-}
-
-fn manner(noise: &mut Noise) -> Manner {
-    Manner {
-        order: [DeviceOrder::InOrder, DeviceOrder::Reversed, DeviceOrder::ByLatency]
-            [noise.below(3) as usize],
-        latency: noise.below(256) as u8,
-        queue_entries: noise.below(256) as u8,
-        queue_pairs: noise.below(256) as u8,
-        slow_ready: noise.flag(),
-        never_ready: noise.below(8) == 0,
-        queue_creation_fails: noise.below(8) as u8,
-        answers_after_reset: noise.flag(),
-        coalesces: noise.flag(),
-        spurious_every: noise.below(4) as u8,
-        garbage_identify: noise.flag(),
-    }
-}
-
-fn answer(noise: &mut Noise) -> Answer {
-    const OUTCOMES: [Outcome; 8] = [
-        Outcome::Success,
-        Outcome::MediaError,
-        Outcome::Retry,
-        Outcome::Silence,
-        Outcome::Late,
-        Outcome::NoInterrupt,
-        Outcome::Twice,
-        Outcome::Garbage,
-    ];
-    Answer { outcome: OUTCOMES[noise.below(8) as usize], slowness: noise.below(256) as u8 }
-}
 
 /// An address that is likely to be good for something.
 fn address(noise: &mut Noise) -> u64 {
@@ -98,6 +47,21 @@ fn value(noise: &mut Noise) -> u32 {
     }
 }
 
+/// Starts from the beginning, as a driver does that has lost its controller.
+fn start_over(rig: &mut Rig, noise: &mut Noise) {
+    rig.write(offset::CC, 0);
+    rig.pass(SECOND);
+    rig.enable();
+    rig.pass(SECOND);
+    if rig.csts() == 1 {
+        for id in 1..=noise.below(4) as u16 {
+            let entries = 2 + noise.below(6) as u16;
+            rig.create_completion(id, entries, id);
+            rig.create_submission(id, entries, id);
+        }
+    }
+}
+
 /// One thing that a driver, the machine or the scenario does.
 fn act(rig: &mut Rig, noise: &mut Noise) {
     match noise.below(16) {
@@ -116,7 +80,7 @@ fn act(rig: &mut Rig, noise: &mut Noise) {
                 rig.submit(queue, command);
             }
         }
-        8 => rig.device.expect(answer(noise)),
+        8 => rig.device.expect(any_answer(noise)),
         9 => {
             let (address, bytes) = (address(noise), noise.next() >> noise.below(64));
             rig.device.owns(address, bytes);
@@ -125,7 +89,8 @@ fn act(rig: &mut Rig, noise: &mut Noise) {
             rig.device.advance_early(&mut rig.memory);
         }
         11 if noise.below(16) == 0 => rig.device.behave(),
-        12 if noise.below(64) == 0 => rig.device.remove(),
+        12 if noise.below(256) == 0 => rig.device.remove(&mut rig.memory),
+        12 if rig.csts() != 1 => start_over(rig, noise),
         13 => {
             let at = address(noise) & !7;
             let entry = address(noise).to_le_bytes();
@@ -145,15 +110,8 @@ fn act(rig: &mut Rig, noise: &mut Noise) {
 fn nothing_a_driver_does_breaks_the_controller() {
     let mut noise = Noise(0x1234_5678_9ABC_DEF1);
     for _ in 0..500 {
-        let mut rig = Rig::powered(manner(&mut noise));
-        rig.enable();
-        if rig.csts() == 1 && noise.flag() {
-            for id in 1..=noise.below(3) as u16 {
-                let entries = 2 + noise.below(6) as u16;
-                rig.create_completion(id, entries, id);
-                rig.create_submission(id, entries, id);
-            }
-        }
+        let mut rig = Rig::powered(any_manner(&mut noise));
+        start_over(&mut rig, &mut noise);
         for _ in 0..400 {
             act(&mut rig, &mut noise);
         }
@@ -178,8 +136,8 @@ fn nothing_a_driver_does_breaks_the_controller() {
 fn the_same_run_gives_the_same_memory_and_messages() {
     let run = || {
         let mut noise = Noise(0xFEED);
-        let mut rig = Rig::powered(manner(&mut noise));
-        rig.enable();
+        let mut rig = Rig::powered(any_manner(&mut noise));
+        start_over(&mut rig, &mut noise);
         for _ in 0..5000 {
             act(&mut rig, &mut noise);
         }

@@ -4,16 +4,17 @@ mod admin;
 mod hostile;
 mod interrupt;
 mod io;
+mod model;
 mod outcome;
 mod reset;
 
 use super::registers::offset;
 use super::{Device, Nvme};
 use crate::device::Bus;
-use crate::scenario::{Answer, Manner, Outcome};
+use crate::scenario::{Answer, DeviceOrder, Manner, Outcome};
 
-/// The driver's memory starts here.
-pub(super) const BASE: u64 = 0x10_0000;
+/// The driver's memory starts here: where both halves of an address matter.
+pub(super) const BASE: u64 = 0x12_3400_0000;
 pub(super) const BYTES: usize = 0x8_0000;
 /// Queues of pair n: the submission queue, and a page further the completion queue.
 const QUEUES: u64 = BASE;
@@ -192,9 +193,9 @@ impl Rig {
         self.rings[0] = Ring { entries: 16, tail: 0, head: 0, phase: true };
         self.write(offset::AQA, 15 << 16 | 15);
         self.write(offset::ASQ_LOW, QUEUES as u32);
-        self.write(offset::ASQ_HIGH, 0);
+        self.write(offset::ASQ_HIGH, (QUEUES >> 32) as u32);
         self.write(offset::ACQ_LOW, QUEUES as u32 + 0x1000);
-        self.write(offset::ACQ_HIGH, 0);
+        self.write(offset::ACQ_HIGH, (QUEUES >> 32) as u32);
         self.memory.at(QUEUES, 0x2000).fill(0);
     }
 
@@ -336,4 +337,46 @@ pub(super) fn queue_command(opcode: u8, id: u16, entries: u16, base: u64, flags:
 /// Bytes that tell where they belong.
 pub(super) fn pattern(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|index| (index / 512) as u8 ^ (index % 251) as u8 ^ seed).collect()
+}
+
+/// Deterministic noise (xorshift64).
+pub(super) struct Noise(pub(super) u64);
+
+impl Noise {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(super) fn flag(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
+/// Any manner, in range or not.
+pub(super) fn any_manner(noise: &mut Noise) -> Manner {
+    Manner {
+        order: DeviceOrder::ALL[noise.below(3) as usize],
+        latency: noise.below(256) as u8,
+        queue_entries: noise.below(256) as u8,
+        queue_pairs: noise.below(256) as u8,
+        slow_ready: noise.flag(),
+        never_ready: noise.below(8) == 0,
+        queue_creation_fails: noise.below(8) as u8,
+        answers_after_reset: noise.flag(),
+        coalesces: noise.flag(),
+        spurious_every: noise.below(4) as u8,
+        garbage_identify: noise.flag(),
+    }
+}
+
+/// Any answer, in range or not.
+pub(super) fn any_answer(noise: &mut Noise) -> Answer {
+    Answer { outcome: Outcome::ALL[noise.below(8) as usize], slowness: noise.below(256) as u8 }
 }

@@ -101,15 +101,21 @@ fn a_lingering_controller_answers_until_it_is_not_ready() {
 #[test]
 fn the_admin_queues_stay_where_they_are_while_enabled() {
     let mut rig = Rig::enabled(Manner::default());
-    let before = rig.read(offset::ASQ_LOW);
-    for register in [offset::AQA, offset::ASQ_LOW, offset::ASQ_HIGH, offset::ACQ_LOW] {
-        rig.write(register, 0x0123_4567);
+    const QUEUES: [u32; 5] =
+        [offset::AQA, offset::ASQ_LOW, offset::ASQ_HIGH, offset::ACQ_LOW, offset::ACQ_HIGH];
+    let before = QUEUES.map(|register| rig.read(register));
+    for register in QUEUES {
+        rig.write(register, 0x1123_4567);
     }
-    assert_eq!(rig.read(offset::ASQ_LOW), before);
+    assert_eq!(QUEUES.map(|register| rig.read(register)), before);
     rig.write(offset::CC, 0);
-    rig.write(offset::ASQ_LOW, 0x0123_4567);
-    rig.write(offset::ASQ_HIGH, 5);
-    assert_eq!((rig.read(offset::ASQ_LOW), rig.read(offset::ASQ_HIGH)), (0x0123_4000, 5));
+    for register in QUEUES {
+        rig.write(register, 0x1123_4567 + register);
+    }
+    assert_eq!(
+        QUEUES.map(|register| rig.read(register)),
+        [0x0123_058B, 0x1123_4000, 0x1123_4593, 0x1123_4000, 0x1123_459B]
+    );
 }
 
 #[test]
@@ -124,9 +130,14 @@ fn a_configuration_that_does_not_exist_is_fatal() {
         rig.enable();
         assert_eq!(rig.csts(), READY, "a reset helps");
     }
-    let mut rig = Rig::powered(Manner::default());
-    rig.write(offset::CC, 0x0046_0001);
-    assert_eq!(rig.csts(), FATAL, "no admin queues");
+    for (sizes, status) in [(0, FATAL), (1, FATAL), (1 << 16, FATAL), (1 << 16 | 1, READY)] {
+        let mut rig = Rig::powered(Manner::default());
+        rig.configure();
+        rig.write(offset::AQA, sizes);
+        rig.write(offset::CC, 0x0046_0001);
+        rig.pass(MILLISECOND);
+        assert_eq!(rig.csts(), status, "at least two entries: {sizes:#x}");
+    }
 }
 
 #[test]
@@ -139,12 +150,13 @@ fn queues_outside_memory_are_fatal() {
     rig.write(0x1000, 1);
     assert_eq!(rig.csts(), READY | FATAL);
 
-    let mut rig = Rig::ready(Manner::default());
+    let mut rig = Rig::ready(Manner { order: DeviceOrder::ByLatency, ..Manner::default() });
     let outside = BASE + BYTES as u64;
     assert_eq!(rig.admin(queue_command(5, 3, 8, outside, 3)).status, 0);
     assert_eq!(rig.create_submission(4, 8, 3).status, 0);
     rig.rings[4] = Ring { entries: 8, ..Ring::default() };
-    rig.submit_with(1, read(1, 0, 1), Outcome::Silence);
+    rig.device.expect(Answer { outcome: Outcome::Success, slowness: 3 });
+    rig.submit(1, read(1, 0, 1));
     rig.submit(4, Sqe { nsid: 1, ..Sqe::default() });
     rig.pass(MILLISECOND);
     assert_eq!(rig.csts(), READY | FATAL);
@@ -176,15 +188,42 @@ fn shutdown_completes_and_ends_commands() {
 }
 
 #[test]
+fn a_reset_ends_a_shutdown() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.write(offset::CC, 0x0046_4001);
+    rig.write(offset::CC, 0x0046_0000);
+    assert_eq!(rig.csts(), READY);
+    rig.pass(MILLISECOND);
+    assert_eq!(rig.csts(), 0);
+}
+
+#[test]
+fn a_shutdown_asked_for_with_a_reset_completes() {
+    let mut rig = Rig::ready(Manner::default());
+    rig.write(offset::CC, 0x0046_4000);
+    rig.pass(MILLISECOND);
+    assert_eq!(rig.csts(), 2 << 2);
+    rig.enable();
+    assert_eq!(rig.csts(), READY);
+    rig.create_pair(1, 8);
+}
+
+#[test]
 fn a_subsystem_reset_is_immediate() {
     let mut rig = Rig::ready(Manner::default());
     rig.submit(1, read(1, 0, 1));
+    rig.pass(MILLISECOND);
+    rig.submit(1, read(2, 0, 1));
+    assert!(rig.memory.line);
     rig.write(offset::NSSR, 0x1234);
     assert_eq!(rig.csts(), READY);
     rig.write(offset::NSSR, 0x4E56_4D65);
     assert_eq!(rig.csts(), 1 << 4);
     assert_eq!((rig.read(offset::CC), rig.read(offset::AQA)), (0, 0));
+    assert!(!rig.memory.line);
     assert!(!rig.device.owns(DATA, 1));
+    rig.write(offset::CSTS, !(1 << 4));
+    assert_eq!(rig.csts(), 1 << 4);
     rig.write(offset::CSTS, 1 << 4);
     assert_eq!(rig.csts(), 0);
     assert_eq!(rig.device.due(), None);
@@ -194,14 +233,18 @@ fn a_subsystem_reset_is_immediate() {
 fn a_removed_device_reads_as_ones_and_does_nothing() {
     let mut rig = Rig::ready(Manner::default());
     rig.submit(1, read(1, 0, 1));
-    rig.device.remove();
+    rig.pass(MILLISECOND);
+    assert!(rig.memory.line);
+    rig.submit(1, read(2, 0, 1));
+    rig.device.remove(&mut rig.memory);
+    assert!(!rig.memory.line, "nothing is left to hold the line");
     assert_eq!(rig.csts(), u32::MAX);
     assert_eq!(rig.device.due(), None);
-    rig.submit(1, read(2, 0, 1));
+    rig.submit(1, read(3, 0, 1));
     assert!(!rig.device.advance_early(&mut rig.memory));
     rig.memory.now += SECOND;
     rig.device.advance(&mut rig.memory);
-    assert_eq!(rig.answers_after(1, 0), []);
+    assert_eq!(rig.answers_after(1, 0), [(1, 0)], "what was there before");
     assert!(!rig.device.owns(DATA, 1));
     rig.device.power_on(&Manner::default());
     rig.enable();

@@ -1,0 +1,142 @@
+//! HwStorAdapterControl and HwStorUnitControl: stop, restart, power, removal.
+//!
+//! StorPort's own pages disagree on whether it holds the Interrupt lock around a stop and a restart
+//! (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nc-storport-hw_adapter_control>
+//! says so, the table of StorPortAcquireSpinLock does not), so neither takes a lock here, and neither
+//! touches a queue: a stop writes registers, a restart hands the controller to the state machine.
+
+use core::ffi::c_void;
+use core::sync::atomic::Ordering;
+
+use super::completion::Outcome;
+use super::guard::Access;
+use super::registers::{ABSENT, CC_DISABLE, CC_SHUTDOWN, Register, is_shut_down};
+use super::state::State;
+use super::{DUMP_STALL_US, Nvme, READY_BUDGET_US};
+use crate::storport::control::{
+    ScsiAdapterControlType, ScsiUnitControlType, StorAdapterControlPower, StorDevicePowerState,
+};
+use crate::storport::{SrbStatus, StorPort};
+
+/// One look at the end of a shutdown, and how many: together far below what StorPort grants a callback.
+const SHUTDOWN_STALL_US: u32 = 50;
+const SHUTDOWN_POLLS: u32 = 200;
+
+impl Nvme {
+    /// The adapter control types that the driver answers.
+    pub(super) fn knows_adapter_control(control: ScsiAdapterControlType) -> bool {
+        matches!(
+            control,
+            ScsiAdapterControlType::STOP_ADAPTER
+                | ScsiAdapterControlType::RESTART_ADAPTER
+                | ScsiAdapterControlType::POWER
+                | ScsiAdapterControlType::SURPRISE_REMOVAL
+        )
+    }
+
+    /// HwStorAdapterControl.
+    pub(super) fn control_adapter<P: StorPort>(
+        &self,
+        port: P,
+        control: ScsiAdapterControlType,
+        parameters: *mut c_void,
+    ) -> bool {
+        match control {
+            ScsiAdapterControlType::STOP_ADAPTER => self.stop(port),
+            ScsiAdapterControlType::RESTART_ADAPTER => self.restart(port),
+            ScsiAdapterControlType::POWER => {
+                // SAFETY: the parameter of this control type, valid for the call.
+                match unsafe { parameters.cast::<StorAdapterControlPower>().as_ref() } {
+                    Some(power) if power.power_state == StorDevicePowerState::D0 => {
+                        self.restart(port);
+                    }
+                    Some(_) => self.stop(port),
+                    None => return false,
+                }
+            }
+            ScsiAdapterControlType::SURPRISE_REMOVAL => self.remove(port),
+            _ => return false,
+        }
+        true
+    }
+
+    /// ScsiStopAdapter, or power off. No request is outstanding. Twice is as good as once.
+    fn stop<P: StorPort>(&self, port: P) {
+        match self.state.leave(State::Stopped) {
+            State::Running => self.shut_down(port),
+            // The state machine may be enabling the controller this very moment; it looks at the state
+            // afterwards, and then disables it itself.
+            State::Starting | State::Failed => {
+                self.registers.write(port, Register::Configuration, CC_DISABLE);
+            }
+            _ => return,
+        }
+        if !self.is_dump(port) && !self.engine.is_disabling() {
+            port.request_timer_call(None, 0);
+        }
+    }
+
+    /// Lets the controller write back what it caches, for a bounded time, and disables it. An absent
+    /// controller is not waited for.
+    fn shut_down<P: StorPort>(&self, port: P) {
+        self.registers.write(port, Register::Configuration, CC_SHUTDOWN);
+        for _ in 0..SHUTDOWN_POLLS {
+            let status = self.registers.read(port, Register::Status);
+            if status == ABSENT || is_shut_down(status) {
+                break;
+            }
+            port.stall_execution(SHUTDOWN_STALL_US);
+        }
+        self.registers.write(port, Register::Configuration, CC_DISABLE);
+    }
+
+    /// ScsiRestartAdapter, power on, or HwStorInitialize once more. Twice is as good as once.
+    pub(super) fn restart<P: StorPort>(&self, port: P) {
+        if self.state.change(State::Stopped, State::Starting) {
+            self.engine.want_reset();
+            self.kick(port);
+            if self.is_dump(port) {
+                self.drive_alone(port, DUMP_STALL_US, READY_BUDGET_US);
+            }
+        }
+    }
+
+    /// ScsiAdapterSurpriseRemoval: no lock is held, below DISPATCH_LEVEL. The controller is gone and
+    /// reaches no memory, so everything can end at once.
+    fn remove<P: StorPort>(&self, port: P) {
+        self.state.leave(State::Removed);
+        if !self.is_dump(port) {
+            port.request_timer_call(None, 0);
+        }
+        self.close_queues(port, Access::Take);
+        self.flush(port, Access::Take, Outcome::Status(SrbStatus::NO_DEVICE));
+        self.answer_waiting(port);
+    }
+
+    /// The unit control types that the driver answers.
+    pub(super) fn knows_unit_control(control: ScsiUnitControlType) -> bool {
+        matches!(
+            control,
+            ScsiUnitControlType::USAGE
+                | ScsiUnitControlType::START
+                | ScsiUnitControlType::POWER
+                | ScsiUnitControlType::REMOVE
+                | ScsiUnitControlType::SURPRISE_REMOVAL
+        )
+    }
+
+    /// HwStorUnitControl. The unit has no memory or power of its own; it only is there or not.
+    pub(super) fn control_unit(&self, control: ScsiUnitControlType) -> bool {
+        match control {
+            ScsiUnitControlType::START => self.unit_removed.store(false, Ordering::SeqCst),
+            ScsiUnitControlType::SURPRISE_REMOVAL => {
+                self.unit_removed.store(true, Ordering::SeqCst);
+            }
+            ScsiUnitControlType::USAGE
+            | ScsiUnitControlType::POWER
+            | ScsiUnitControlType::REMOVE => {}
+            _ => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,510 @@
+//! What the rules share: who holds which lock, taken where, and which callbacks are active.
+//!
+//! [`Checker`](super::Checker) updates it once for every event; the rules only read it. Every processor's held
+//! locks form a list through the lock table, newest first, so that an acquire, a release in reverse order
+//! and a test of a kind of lock are a few instructions each.
+
+use super::finding::Path;
+use super::order::Cell;
+use crate::event::{
+    DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Lock, LockApi, MESSAGES_MAX, PROCESSORS_MAX, Routine,
+    Site,
+};
+use crate::storport::Irql;
+
+const START_IO: usize = MESSAGES_MAX;
+const INTERRUPT: usize = START_IO + 1;
+const DPCS: usize = INTERRUPT + 1;
+const EXECUTIVES: usize = DPCS + DPCS_MAX;
+/// Locks that a run can have; a lock's number is below it.
+pub(super) const LOCKS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
+/// The first of the pseudo-locks that stand for "only one instance of this DPC's routine runs".
+const GATES: usize = LOCKS;
+const _: () = assert!(MESSAGES_MAX == 64 && GATES / 64 == 2 && GATES % 64 + DPCS_MAX <= 64);
+
+/// No processor, no lock, no frame.
+pub(super) const NONE: u8 = u8::MAX;
+
+/// The number of a lock.
+#[inline]
+pub(super) const fn number(lock: Lock) -> usize {
+    match lock {
+        Lock::Message(n) => n as usize % MESSAGES_MAX,
+        Lock::StartIo => START_IO,
+        Lock::Interrupt => INTERRUPT,
+        Lock::Dpc(n) => DPCS + n as usize % DPCS_MAX,
+        Lock::Executive(n) => EXECUTIVES + n as usize % EXECUTIVE_LOCKS_MAX,
+    }
+}
+
+/// The lock of a number.
+pub(super) const fn lock_of(number: usize) -> Lock {
+    match number {
+        0..START_IO => Lock::Message(number as u8),
+        START_IO => Lock::StartIo,
+        INTERRUPT => Lock::Interrupt,
+        DPCS..EXECUTIVES => Lock::Dpc((number - DPCS) as u8),
+        _ => Lock::Executive((number - EXECUTIVES) as u8),
+    }
+}
+
+/// A set of locks: one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LockSet([u64; 3]);
+
+impl LockSet {
+    /// The set without locks.
+    pub const EMPTY: LockSet = LockSet([0; 3]);
+
+    #[inline]
+    pub(super) const fn insert_number(&mut self, number: usize) {
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+
+    #[inline]
+    pub(super) const fn remove_number(&mut self, number: usize) {
+        self.0[number / 64] &= !(1 << (number % 64));
+    }
+
+    /// With the pseudo-locks of DPC routines, a bit each.
+    pub(super) const fn with_gates(mut self, gates: u32) -> LockSet {
+        self.0[GATES / 64] |= (gates as u64) << (GATES % 64);
+        self
+    }
+
+    /// Adds every message's lock.
+    pub(super) const fn insert_messages(&mut self) {
+        self.0[0] = u64::MAX;
+    }
+
+    /// Whether a lock is in it.
+    #[must_use]
+    pub const fn contains(self, lock: Lock) -> bool {
+        let number = number(lock);
+        self.0[number / 64] >> (number % 64) & 1 != 0
+    }
+
+    /// Whether no lock is in it.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.0[0] | self.0[1] | self.0[2] == 0
+    }
+
+    /// Whether every lock of it is in `other` too.
+    #[inline]
+    pub(super) const fn is_subset(self, other: LockSet) -> bool {
+        (self.0[0] & !other.0[0]) | (self.0[1] & !other.0[1]) | (self.0[2] & !other.0[2]) == 0
+    }
+
+    /// Whether no lock is in both.
+    pub(super) const fn is_disjoint(self, other: LockSet) -> bool {
+        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) | (self.0[2] & other.0[2]) == 0
+    }
+
+    /// What is in either.
+    pub(super) const fn union(self, other: LockSet) -> LockSet {
+        LockSet([self.0[0] | other.0[0], self.0[1] | other.0[1], self.0[2] | other.0[2]])
+    }
+
+    /// Interrupt or a message's lock is in it: what runs is at device level.
+    #[inline]
+    pub(super) const fn has_interrupt_rank(self) -> bool {
+        self.0[0] | (self.0[1] & 1 << (INTERRUPT % 64)) != 0
+    }
+
+    /// Some message's lock is in it.
+    pub(super) const fn has_message(self) -> bool {
+        self.0[0] != 0
+    }
+
+    /// A message's lock above `message` is in it.
+    #[inline]
+    pub(super) const fn has_message_above(self, message: u8) -> bool {
+        self.0[0] & (u64::MAX << (message % 64)) & !(1 << (message % 64)) != 0
+    }
+
+    /// Which kinds of locks are in it, a bit each: StartIo, Interrupt, Dpc, Message, Executive from bit 0 up.
+    /// Small enough to index a coverage map.
+    #[must_use]
+    #[inline]
+    pub const fn kinds(self) -> u8 {
+        let adapter = (self.0[1] & 3) as u8;
+        let dpcs = self.0[1] & (((1 << DPCS_MAX) - 1) << (DPCS % 64)) != 0;
+        let executives =
+            (self.0[1] >> (EXECUTIVES % 64)) | (self.0[2] & ((1 << (GATES - 128)) - 1)) != 0;
+        adapter | (dpcs as u8) << 2 | (self.has_message() as u8) << 3 | (executives as u8) << 4
+    }
+
+    /// The locks in it.
+    pub fn iter(self) -> impl Iterator<Item = Lock> {
+        (0..LOCKS).map(lock_of).filter(move |&lock| self.contains(lock))
+    }
+}
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// The processor; [`NONE`] if nobody holds it.
+    pub(super) owner: u8,
+    /// Callbacks active on it when the lock was taken.
+    pub(super) depth: u8,
+    /// The lock that the processor had taken before this one, by number; [`NONE`] for the first.
+    below: u8,
+    pub(super) api: LockApi,
+    /// The level below which the holder may not fall.
+    pub(super) level: Irql,
+    /// [`Processor::nested_ns`] at the acquire.
+    pub(super) nested_ns: u64,
+    pub(super) site: Site,
+}
+
+impl Held {
+    const FREE: Held = Held {
+        owner: NONE,
+        depth: 0,
+        below: NONE,
+        api: LockApi::Port,
+        level: Irql::PASSIVE,
+        nested_ns: 0,
+        site: Site::Port,
+    };
+
+    /// StorPort took it, for a callback that it was about to make.
+    pub(super) const fn by_port(&self) -> bool {
+        matches!(self.api, LockApi::Port | LockApi::Synchronize)
+    }
+
+    /// How deep the callback is that the lock was taken for, or in.
+    pub(super) const fn callback(&self) -> u8 {
+        self.depth + self.by_port() as u8
+    }
+}
+
+/// An active callback.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) routine: Routine,
+    pub(super) subject: u16,
+    /// IRQL at its beginning.
+    pub(super) irql: Irql,
+    /// What it may acquire.
+    pub(super) cell: Cell,
+    /// A time rule has spoken already, so that its end need not.
+    pub(super) overlong: bool,
+    /// [`Processor::nested_ns`] at its beginning.
+    pub(super) nested_ns: u64,
+    /// Where it last set the IRQL by itself.
+    pub(super) irql_site: Site,
+}
+
+impl Frame {
+    const EMPTY: Frame = Frame {
+        routine: Routine::FindAdapter,
+        subject: 0,
+        irql: Irql::PASSIVE,
+        cell: Cell::FREE,
+        overlong: false,
+        nested_ns: 0,
+        irql_site: Site::Port,
+    };
+}
+
+/// One virtual processor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Processor {
+    /// Callbacks active.
+    pub(super) depth: u8,
+    /// The lock taken last, by number; [`NONE`] if none is held.
+    top: u8,
+    pub(super) held: LockSet,
+    /// The DPCs whose routines are active here, a bit each.
+    pub(super) gates: u32,
+    /// Time spent in callbacks that interrupted others, in nanoseconds: what is not the fault of the
+    /// interrupted.
+    pub(super) nested_ns: u64,
+    frames: [Frame; DEPTH_MAX],
+}
+
+impl Processor {
+    const IDLE: Processor = Processor {
+        depth: 0,
+        top: NONE,
+        held: LockSet::EMPTY,
+        gates: 0,
+        nested_ns: 0,
+        frames: [Frame::EMPTY; DEPTH_MAX],
+    };
+
+    /// The active callbacks, innermost last; those beyond [`DEPTH_MAX`] are not told apart.
+    pub(super) fn frames(&self) -> &[Frame] {
+        &self.frames[..usize::from(self.depth).min(DEPTH_MAX)]
+    }
+
+    /// The innermost callback.
+    #[inline]
+    pub(super) fn frame(&self) -> Option<&Frame> {
+        self.frames.get(usize::from(self.depth).wrapping_sub(1))
+    }
+
+    /// The innermost callback, to note something in it.
+    pub(super) fn frame_mut(&mut self) -> Option<&mut Frame> {
+        self.frames.get_mut(usize::from(self.depth).wrapping_sub(1))
+    }
+
+    /// The callback whose code runs, also when it does so through StorPortSynchronizeAccess.
+    pub(super) fn root(&self) -> Option<&Frame> {
+        self.frames().iter().rev().find(|frame| frame.routine != Routine::Synchronized)
+    }
+
+    /// Whether the callback whose code runs is `routine`.
+    pub(super) fn runs(&self, routine: Routine) -> bool {
+        self.root().is_some_and(|frame| frame.routine == routine)
+    }
+
+    /// The callback whose code runs, and the synchronised routine inside it: not what they interrupted,
+    /// because that is the schedule's doing.
+    pub(super) fn path(&self) -> Path {
+        let frames = self.frames();
+        let root =
+            frames.iter().rposition(|frame| frame.routine != Routine::Synchronized).unwrap_or(0);
+        let mut path = Path::EMPTY;
+        for frame in &frames[root..] {
+            path.push(frame.routine);
+        }
+        path
+    }
+
+    /// As [`Processor::path`], but beginning with the callback that holds a lock, which it interrupted.
+    pub(super) fn path_from(&self, held: &Held) -> Path {
+        let holder = usize::from(held.callback()).min(self.frames().len());
+        let frames = &self.frames()[..holder];
+        let mut path = Path::EMPTY;
+        if let Some(frame) = frames.iter().rev().find(|f| f.routine != Routine::Synchronized) {
+            path.push(frame.routine);
+        }
+        if holder < self.frames().len() {
+            for &routine in self.path().routines() {
+                path.push(routine);
+            }
+        }
+        path
+    }
+
+    /// Begins a callback.
+    #[inline]
+    pub(super) fn enter(&mut self, frame: Frame) {
+        if frame.routine == Routine::Dpc {
+            self.gates |= gate(&frame);
+        }
+        if let Some(slot) = self.frames.get_mut(usize::from(self.depth)) {
+            *slot = frame;
+        }
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    /// Ends the innermost callback, which kept the processor busy for `busy_ns`.
+    #[inline]
+    pub(super) fn leave(&mut self, frame: &Frame, busy_ns: u32) {
+        self.depth -= 1;
+        if frame.routine == Routine::Dpc {
+            self.gates &= !gate(frame);
+        }
+        if frame.routine != Routine::Synchronized {
+            self.nested_ns = frame.nested_ns + u64::from(busy_ns);
+        }
+    }
+}
+
+/// The bit of a DPC's routine.
+const fn gate(frame: &Frame) -> u32 {
+    1 << (frame.subject as usize % DPCS_MAX)
+}
+
+/// All processors and all locks.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    processors: [Processor; PROCESSORS_MAX],
+    locks: [Held; LOCKS],
+    /// Locks and processors that this run has used, for the reset.
+    used: LockSet,
+    used_processors: u8,
+}
+
+impl State {
+    pub(super) const fn new() -> Self {
+        State {
+            processors: [Processor::IDLE; PROCESSORS_MAX],
+            locks: [Held::FREE; LOCKS],
+            used: LockSet::EMPTY,
+            used_processors: 0,
+        }
+    }
+
+    /// Back to nothing held and nothing active.
+    pub(super) fn reset(&mut self) {
+        for (word, bits) in self.used.0.iter_mut().enumerate() {
+            while *bits != 0 {
+                self.locks[word * 64 + bits.trailing_zeros() as usize].owner = NONE;
+                *bits &= *bits - 1;
+            }
+        }
+        while self.used_processors != 0 {
+            let processor = &mut self.processors[self.used_processors.trailing_zeros() as usize];
+            (processor.depth, processor.top) = (0, NONE);
+            processor.held = LockSet::EMPTY;
+            (processor.gates, processor.nested_ns) = (0, 0);
+            self.used_processors &= self.used_processors - 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn processor(&self, index: u8) -> &Processor {
+        &self.processors[usize::from(index) % PROCESSORS_MAX]
+    }
+
+    /// The processor, to change it.
+    #[inline]
+    pub(super) fn processor_mut(&mut self, index: u8) -> &mut Processor {
+        let index = usize::from(index) % PROCESSORS_MAX;
+        self.used_processors |= 1 << index;
+        &mut self.processors[index]
+    }
+
+    /// How `lock` is held; `None` if nobody holds it.
+    #[inline]
+    pub(super) fn held(&self, lock: Lock) -> Option<&Held> {
+        let held = &self.locks[number(lock)];
+        (held.owner != NONE).then_some(held)
+    }
+
+    /// The locks that a processor holds, newest first.
+    pub(super) fn held_by(&self, processor: u8) -> impl Iterator<Item = (Lock, &Held)> {
+        let mut next = self.processor(processor).top;
+        core::iter::from_fn(move || {
+            let held = self.locks.get(usize::from(next))?;
+            let lock = lock_of(usize::from(next));
+            next = held.below;
+            Some((lock, held))
+        })
+    }
+
+    /// The lock that a processor took last.
+    #[inline]
+    pub(super) fn newest(&self, processor: u8) -> Option<Lock> {
+        let top = self.processor(processor).top;
+        (top != NONE).then(|| lock_of(usize::from(top)))
+    }
+
+    /// Notes an acquire. A lock that somebody holds according to the events so far changes hands, so that no
+    /// stream of events can break the lists.
+    #[inline]
+    pub(super) fn acquire(
+        &mut self,
+        processor: u8,
+        lock: Lock,
+        api: LockApi,
+        level: Irql,
+        site: Site,
+    ) {
+        let index = number(lock);
+        if self.locks[index].owner != NONE {
+            self.release(lock);
+        }
+        self.used.insert_number(index);
+        let owner = processor % PROCESSORS_MAX as u8;
+        let p = self.processor_mut(owner);
+        let held =
+            Held { owner, depth: p.depth, below: p.top, api, level, nested_ns: p.nested_ns, site };
+        p.top = index as u8;
+        p.held.insert_number(index);
+        self.locks[index] = held;
+    }
+
+    /// Notes a release.
+    #[inline]
+    pub(super) fn release(&mut self, lock: Lock) {
+        let index = number(lock);
+        let Held { owner, below, .. } = self.locks[index];
+        if owner == NONE {
+            return;
+        }
+        self.locks[index].owner = NONE;
+        let p = &mut self.processors[usize::from(owner)];
+        p.held.remove_number(index);
+        if p.top == index as u8 {
+            p.top = below;
+            return;
+        }
+        let mut above = p.top;
+        while let Some(held) = self.locks.get_mut(usize::from(above)) {
+            if held.below == index as u8 {
+                held.below = below;
+                return;
+            }
+            above = held.below;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_has_its_own_number() {
+        for index in 0..LOCKS {
+            assert_eq!(number(lock_of(index)), index);
+        }
+    }
+
+    #[test]
+    fn a_set_tells_kinds_apart() {
+        let kinds = |lock| {
+            let mut set = LockSet::EMPTY;
+            set.insert_number(number(lock));
+            assert_eq!(set.iter().collect::<Vec<_>>(), [lock]);
+            set.kinds()
+        };
+        assert_eq!(kinds(Lock::StartIo), 1);
+        assert_eq!(kinds(Lock::Interrupt), 2);
+        for n in [0, DPCS_MAX as u8 - 1] {
+            assert_eq!(kinds(Lock::Dpc(n)), 4);
+        }
+        for n in [0, MESSAGES_MAX as u8 - 1] {
+            assert_eq!(kinds(Lock::Message(n)), 8);
+        }
+        for n in 0..EXECUTIVE_LOCKS_MAX as u8 {
+            assert_eq!(kinds(Lock::Executive(n)), 16);
+        }
+    }
+
+    #[test]
+    fn messages_above() {
+        let mut set = LockSet::EMPTY;
+        set.insert_number(number(Lock::Message(63)));
+        assert!(
+            set.has_message_above(62) && set.has_message_above(0) && !set.has_message_above(63)
+        );
+        set = LockSet::EMPTY;
+        set.insert_number(number(Lock::Message(0)));
+        assert!(!set.has_message_above(0));
+    }
+
+    #[test]
+    fn a_release_from_the_middle_keeps_the_rest() {
+        let mut state = State::new();
+        let locks = [Lock::StartIo, Lock::Dpc(3), Lock::Interrupt];
+        for lock in locks {
+            state.acquire(1, lock, LockApi::Spin, Irql::DISPATCH, Site::Port);
+        }
+        state.release(Lock::Dpc(3));
+        let held: Vec<_> = state.held_by(1).map(|(lock, _)| lock).collect();
+        assert_eq!(held, [Lock::Interrupt, Lock::StartIo]);
+        state.acquire(0, Lock::Interrupt, LockApi::Spin, Irql::DISPATCH, Site::Port);
+        assert_eq!(state.held_by(1).count(), 1, "it changed hands");
+        state.reset();
+        assert!(state.newest(0).is_none() && state.newest(1).is_none());
+        assert!(locks.into_iter().all(|lock| state.held(lock).is_none()));
+    }
+}
