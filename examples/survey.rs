@@ -25,7 +25,10 @@ fn main() {
     let began = std::time::Instant::now();
     for _ in 0..runs {
         let length = xorshift(&mut seed) as usize % 400;
-        let bytes: Vec<u8> = (0..length).map(|_| xorshift(&mut seed) as u8).collect();
+        let mut bytes: Vec<u8> = (0..length).map(|_| xorshift(&mut seed) as u8).collect();
+        if let Some(version) = bytes.first_mut() {
+            *version = 1;
+        }
         let outcome = harness.run_bytes(&bytes);
         (events, decisions) = (events + outcome.events, decisions + outcome.decisions);
         *ends.entry(format!("{:?}", outcome.end)).or_default() += 1;
@@ -35,7 +38,7 @@ fn main() {
                 .or_insert_with(|| (0, finding.to_string(), bytes.clone()));
             entry.0 += 1;
             if bytes.len() < entry.2.len() {
-                entry.2 = bytes.clone();
+                entry.2.clone_from(&bytes);
             }
         }
     }
@@ -48,7 +51,9 @@ fn main() {
     for (id, (count, text, bytes)) in rows {
         println!("{count:8} {id:016x} {text} ({} bytes)", bytes.len());
         if let Ok(folder) = std::env::var("SURVEY_OUT") {
-            let _ = std::fs::write(format!("{folder}/{id:016x}.bin"), bytes);
+            let mut canonical = Vec::new();
+            lockstorm::scenario::codec::encode(&lockstorm::scenario::codec::decode(bytes), &mut canonical);
+            let _ = std::fs::write(format!("{folder}/{id:016x}.bin"), canonical);
         }
     }
 }

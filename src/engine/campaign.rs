@@ -433,6 +433,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_death_of_a_worker_is_a_finding_of_a_rule_in_the_catalogue() {
+        let line = "lockstorm: VIOLATION driver.crashed error: x (SIGSEGV) [unknown] at unknown";
+        let found = crash("SIGSEGV", line.into(), &[]);
+        assert!(crate::rules::RuleId::from_id(&found.rule).is_some());
+        assert_ne!(found.id, crash("SIGBUS", line.into(), &[]).id);
+        assert!(codec::read(&found.input).is_ok(), "even of a short input, a whole scenario is kept");
+    }
+
+    #[test]
     fn workers_get_seeds_of_their_own_and_never_zero() {
         let mut seeds: Vec<u32> =
             (0..8).flat_map(|job| (0..8).map(move |deaths| worker_seed(0, job, deaths))).collect();

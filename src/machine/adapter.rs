@@ -444,7 +444,11 @@ impl<S: Sink + 'static> Port<S> {
         }
         self.with(|s| s.adapter.life = Life::Stopped);
         let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
-        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: false }));
+        self.act(|s| {
+            s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
+            // Disconnected until the adapter is initialised again.
+            s.interrupts.enabled = false;
+        });
         let restarts = self.with(|s| {
             s.setup.restart_supported && s.adapter.supports(ScsiAdapterControlType::RESTART_ADAPTER)
         });

@@ -78,7 +78,7 @@ impl<S: Sink> State<S> {
         let busy = (0..self.processor_count)
             .filter(|&p| match self.processors[p].status {
                 Status::Busy => true,
-                Status::Waiting(lock) => self.may_take(p, lock),
+                Status::Waiting(lock) => self.is_granted(p, lock),
                 Status::Idle => false,
             })
             .max_by_key(|&p| self.processors[p].preempted);
@@ -100,11 +100,23 @@ impl<S: Sink> State<S> {
             return true;
         }
         if self.any_waiting() {
-            // A lock that nobody is left to release.
-            self.hang();
+            self.end_stuck();
             return false;
         }
         self.next_phase()
+    }
+
+    /// Processors wait and nothing can move: a circle that a lock's hand-over closed, or a lock that nobody is left
+    /// to release.
+    fn end_stuck(&mut self) {
+        for processor in 0..self.processor_count {
+            self.current = processor;
+            self.end_if_circular();
+            if self.end.is_some() {
+                return;
+            }
+        }
+        self.hang();
     }
 
     /// Ends the run as a hang.

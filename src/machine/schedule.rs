@@ -196,7 +196,7 @@ impl<S: Sink> State<S> {
         match self.processors[processor].status {
             Status::Busy => true,
             Status::Waiting(lock) => {
-                self.may_take(processor, lock) || self.deliverable(processor) != 0
+                self.is_granted(processor, lock) || self.deliverable(processor) != 0
             }
             Status::Idle => self.has_work(processor),
         }

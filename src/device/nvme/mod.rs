@@ -371,7 +371,6 @@ impl Device for Nvme {
         }
         while let Some((due, next)) = self.next()
             && due <= self.seen
-            && !self.removed
         {
             self.happen(bus, next);
         }

@@ -35,6 +35,8 @@ pub mod reset;
 mod scsi;
 pub mod spec;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -79,6 +79,7 @@ impl<const VIRTUAL: bool, const LEGACY: bool> Puppet<VIRTUAL, LEGACY> {
         config: &mut PortConfigurationInformation,
     ) {
         let registry = self.0.read_registry(port);
+        self.0.in_dump.set(config.dump_mode != 0);
         config.maximum_transfer_length = TRANSFER_BYTES_MAX;
         config.number_of_physical_breaks = BREAKS_MAX;
         config.alignment_mask = 3;
@@ -148,7 +149,8 @@ impl<P: StorPort + Executive, const VIRTUAL: bool, const LEGACY: bool> Miniport<
     fn initialize(&self, port: P) -> bool {
         let frame = self.enter(port, Routine::Initialize);
         let mut enabled = true;
-        if !frame.skips_default() {
+        // Nothing passes below HIGH_LEVEL while a dump is written.
+        if !frame.skips_default() && !self.0.in_dump.get() {
             enabled = port.enable_passive_initialization(entry::passive_initialize::<P, Self>);
         }
         frame.play();

@@ -77,6 +77,8 @@ pub(super) struct State {
     skipping: Cell<u32>,
     invocations: [Cell<u32>; Routine::ALL.len()],
     registry: Cell<Registry>,
+    /// Loaded to write a crash dump.
+    pub(super) in_dump: Cell<bool>,
 
     dpcs: [Dpc; DPCS],
     dpc_copies: [Dpc; DPCS],

@@ -126,6 +126,9 @@ fn number_of_queues_is_what_is_granted() {
     assert_eq!(rig.create_completion(3, 8, 0).status, 0);
     assert_eq!(rig.create_completion(4, 8, 0).status, 0x101);
     assert_eq!(rig.create_submission(3, 8, 3).status, 0x101, "two were asked for");
+    let mut few = Rig::enabled(Manner { queue_pairs: 3, ..Manner::default() });
+    assert_eq!(set_feature(&mut few, 7, 0x0000_0002).result, 0x0000_0002);
+    assert_eq!(few.create_completion(2, 8, 0).status, 0x101, "one was asked for");
     assert_eq!(set_feature(&mut rig, 7, 0).status, 0x0C, "queues exist");
 }
 
@@ -142,6 +145,7 @@ fn features_are_kept_until_a_reset() {
     assert_eq!(get_feature(&mut rig, 9, 4).result, 4);
     assert_eq!(get_feature(&mut rig, 1 << 8 | 6, 0).result, 1, "default");
     assert_eq!(get_feature(&mut rig, 3 << 8 | 6, 0).result, 4, "changeable");
+    assert_eq!((set_feature(&mut rig, 2, 0).status, set_feature(&mut rig, 2, 1).status), (0, 2));
     assert_eq!(set_feature(&mut rig, 1 << 31 | 6, 0).status, 0x10D);
     assert_eq!(set_feature(&mut rig, 0x0C, 0).status, 0x02);
     assert_eq!(get_feature(&mut rig, 0, 0).status, 0x02);
@@ -163,6 +167,7 @@ fn queues_are_checked() {
         ("one entry", queue_command(5, 3, 1, base, 3), 0x102),
         ("too many entries", queue_command(5, 3, size + 1, base, 3), 0x102),
         ("offset", queue_command(5, 3, 8, base + 64, 3), 0x13),
+        ("small offset", queue_command(5, 3, 8, base + 1, 3), 0x13),
         ("not contiguous", queue_command(5, 3, 8, base, 2), 0x02),
         ("vector", queue_command(5, 3, 8, base, 64 << 16 | 3), 0x108),
         ("submission in use", queue_command(1, 1, 8, base, 1 << 16 | 1), 0x101),
@@ -275,7 +280,9 @@ fn event_requests_are_held_until_a_doorbell_is_written_wrongly() {
     rig.submit(0, event_request(1));
     rig.submit(0, event_request(2));
     assert_eq!(rig.answers_after(0, SECOND), []);
+    rig.memory.messages.clear();
     rig.write(0x1000 + 8 * 5, 1);
+    assert_eq!(rig.memory.messages, [0]);
     let cqe = rig.take(0).expect("an event");
     assert_eq!((cqe.cid, cqe.result), (1, 0x0001_0000));
     rig.write(0x1000 + 8, 8);
@@ -284,6 +291,10 @@ fn event_requests_are_held_until_a_doorbell_is_written_wrongly() {
     rig.write(0x1000 + 8, 8);
     let cqe = rig.take(0).expect("another event");
     assert_eq!((cqe.cid, cqe.result), (2, 0x0001_0100));
+    assert_eq!(get_log(&mut rig, 1, 16, 0).status, 0);
+    rig.write(0x1000 + 8, 8);
+    rig.submit(0, event_request(3));
+    assert_eq!(rig.answers_after(0, MILLISECOND), [(3, 0)], "an event that came before");
 }
 
 #[test]
@@ -329,7 +340,9 @@ fn log_pages() {
     assert_eq!(rig.memory.at(ADMIN_DATA, 2), [1, 0], "the active slot");
     assert_eq!(rig.memory.at(ADMIN_DATA + 8, 8), *b"1.0     ");
     assert_eq!(get_log(&mut rig, 0x55, 1, 0).status, 0x109);
-    assert_eq!(get_log(&mut rig, 2, 0x8000, 0).status, 0x02, "longer than a transfer can be");
+    let words = [2, 1, 0, 0, 0, 0];
+    let long = Sqe { opcode: 2, prp: [ADMIN_DATA, 0], words, ..Sqe::default() };
+    assert_eq!(rig.admin(long).status, 0x02, "longer than a transfer can be");
 }
 
 #[test]

@@ -142,12 +142,12 @@ fn commands_are_served_in_the_order_of_the_manner() {
 
 #[test]
 fn latency_is_the_base_times_the_slowness() {
-    let mut rig = Rig::ready(Manner { latency: 3, ..Manner::default() });
-    for (slowness, microseconds) in [(0, 8), (4, 128), (200, 1024)] {
+    for (latency, slowness, microseconds) in
+        [(3, 0, 8), (3, 4, 128), (3, 200, 1024), (200, 0, 1 << 15), (15, 7, 1 << 22)]
+    {
+        let mut rig = Rig::ready(Manner { latency, ..Manner::default() });
         slowed(&mut rig, 1, slowness);
         assert_eq!(rig.device.due(), Some(rig.memory.now + microseconds * MICROSECOND));
-        rig.pass(2 * MILLISECOND);
-        rig.reap(1);
     }
 }
 
@@ -220,11 +220,11 @@ fn the_coalescing_feature_counts_entries() {
     let set = |value| Sqe { opcode: 9, words: [8, value, 0, 0, 0, 0], ..Sqe::default() };
     assert_eq!(rig.admin(set(0x0101)).status, 0);
     rig.memory.messages.clear();
-    for cid in 0..4 {
+    for cid in 0..5 {
         rig.submit(1, read(cid, 0, 1));
     }
     rig.pass(MILLISECOND);
-    assert_eq!(rig.memory.messages, [1, 1]);
+    assert_eq!(rig.memory.messages, [1, 1, 1], "two, two, and the last alone");
     // Not for a message that is excepted.
     let except = Sqe { opcode: 9, words: [9, 0x1_0002, 0, 0, 0, 0], ..Sqe::default() };
     assert_eq!(rig.admin(except).status, 0);
@@ -234,6 +234,16 @@ fn the_coalescing_feature_counts_entries() {
     }
     rig.pass(MILLISECOND);
     assert_eq!(rig.memory.messages, [2, 2, 2]);
+    // And for it again.
+    let accept = Sqe { words: [9, 2, 0, 0, 0, 0], ..except };
+    assert_eq!(rig.admin(accept).status, 0);
+    rig.reap(2);
+    rig.memory.messages.clear();
+    for cid in 0..3 {
+        rig.submit(2, read(cid, 0, 1));
+    }
+    rig.pass(MILLISECOND);
+    assert_eq!(rig.memory.messages, [2, 2]);
 }
 
 #[test]

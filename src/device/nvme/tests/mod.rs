@@ -13,8 +13,8 @@ use super::{Device, Nvme};
 use crate::device::Bus;
 use crate::scenario::{Answer, DeviceOrder, Manner, Outcome};
 
-/// The driver's memory starts here.
-pub(super) const BASE: u64 = 0x10_0000;
+/// The driver's memory starts here: where both halves of an address matter.
+pub(super) const BASE: u64 = 0x12_3400_0000;
 pub(super) const BYTES: usize = 0x8_0000;
 /// Queues of pair n: the submission queue, and a page further the completion queue.
 const QUEUES: u64 = BASE;
@@ -193,9 +193,9 @@ impl Rig {
         self.rings[0] = Ring { entries: 16, tail: 0, head: 0, phase: true };
         self.write(offset::AQA, 15 << 16 | 15);
         self.write(offset::ASQ_LOW, QUEUES as u32);
-        self.write(offset::ASQ_HIGH, 0);
+        self.write(offset::ASQ_HIGH, (QUEUES >> 32) as u32);
         self.write(offset::ACQ_LOW, QUEUES as u32 + 0x1000);
-        self.write(offset::ACQ_HIGH, 0);
+        self.write(offset::ACQ_HIGH, (QUEUES >> 32) as u32);
         self.memory.at(QUEUES, 0x2000).fill(0);
     }
 

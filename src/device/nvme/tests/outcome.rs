@@ -104,6 +104,22 @@ fn garbage_names_no_command_and_comes_before_the_answer() {
 }
 
 #[test]
+fn garbage_needs_room_for_two() {
+    let mut rig = prepared();
+    for cid in 1..6 {
+        rig.submit(1, read(cid, 0, 1));
+    }
+    rig.submit_with(1, read(6, 0, 1), Outcome::Success);
+    rig.pass(MILLISECOND);
+    rig.take(1);
+    rig.ring_head(1);
+    rig.submit_with(1, read(7, 0, 1), Outcome::Garbage);
+    rig.pass(MILLISECOND);
+    let cids: Vec<_> = rig.reap(1).iter().map(|cqe| cqe.cid).collect();
+    assert_eq!(cids, [2, 3, 4, 5, 6, u16::MAX, 7]);
+}
+
+#[test]
 fn extra_entries_never_take_the_room_of_true_ones() {
     for outcome in [Outcome::Twice, Outcome::Garbage] {
         let mut rig = prepared();
