@@ -346,8 +346,9 @@ impl Checker {
             let verdict = balance::self_wait(&self.state, event.processor, (lock, own), api);
             return self.object(event, Some(verdict));
         }
-        let holds = !self.state.processor(event.processor).held.is_empty();
-        self.near = holds.then_some(NearMiss::WaitsHolding);
+        let p = self.state.processor_mut(event.processor);
+        p.waits_at = event.site;
+        self.near = (!p.held.is_empty()).then_some(NearMiss::WaitsHolding);
         self.requested(event, lock, api)
     }
 
@@ -457,13 +458,11 @@ impl Checker {
     fn released(&mut self, event: &Event, release: &balance::Release, held_ns: u32) -> Flow {
         let number = number(release.lock);
         let mut flow = Flow::Continue;
-        if !self.adapter.dump && !matches!(release.api, LockApi::Port | LockApi::Synchronize) {
-            let level = irql::release(release.lock, release.api, event.irql);
-            flow = if release.is_plain(&self.state, number) {
-                self.object(event, level)
-            } else {
-                self.object(event, release.judge(&self.state).or(level))
-            };
+        if !self.adapter.dump && !matches!(release.api, LockApi::Port) {
+            // What StorPortSynchronizeAccess took it gives back well, but how long it held it is the driver's.
+            if !matches!(release.api, LockApi::Synchronize) {
+                flow = self.given_back(event, release, number);
+            }
             if flow == Flow::Continue {
                 flow = self.held_for(event, (release.lock, number), held_ns);
             }
@@ -472,6 +471,17 @@ impl Checker {
             self.state.release(number);
         }
         flow
+    }
+
+    /// The driver gives a lock back: whether it is its own, by the right routine, at the right level.
+    #[inline]
+    fn given_back(&mut self, event: &Event, release: &balance::Release, number: usize) -> Flow {
+        let level = irql::release(release.lock, release.api, event.irql);
+        if release.is_plain(&self.state, number) {
+            self.object(event, level)
+        } else {
+            self.object(event, release.judge(&self.state).or(level))
+        }
     }
 
     #[inline]

@@ -38,7 +38,8 @@
 //!
 //! Of the kernel's guidance on spin locks: where the storage of a lock or of a handle lies, and touching
 //! pageable memory under a lock, would need Windows' view of memory (a wild access under a lock is
-//! `driver.crashed`); waits do not exist in the DDI before Windows 10 2004; a shared place for two OldIrql values
+//! `driver.crashed`); ExInterlocked routines and threaded DPCs are outside the DDI of
+//! [`storport`](crate::storport); waits do not exist in it before Windows 10 2004; a shared place for two OldIrql values
 //! shows as `lock.old_irql` or `lock.release_other` when it matters.
 
 mod balance;

@@ -232,6 +232,8 @@ pub(super) struct Processor {
     /// Time spent in callbacks that interrupted others, in nanoseconds: what is not the fault of the
     /// interrupted.
     pub(super) nested_ns: u64,
+    /// Where it last began to wait for a lock.
+    pub(super) waits_at: Site,
     frames: [Frame; DEPTH_MAX],
 }
 
@@ -242,6 +244,7 @@ impl Processor {
         held: LockSet::EMPTY,
         gates: 0,
         nested_ns: 0,
+        waits_at: Site::Port,
         frames: [Frame::EMPTY; DEPTH_MAX],
     };
 
@@ -363,6 +366,7 @@ impl State {
             (processor.depth, processor.top) = (0, NONE);
             processor.held = LockSet::EMPTY;
             (processor.gates, processor.nested_ns) = (0, 0);
+            processor.waits_at = Site::Port;
             self.used_processors &= self.used_processors - 1;
         }
     }
