@@ -328,8 +328,9 @@ impl<S: Sink + 'static> Port<S> {
         let index = TOKENS + channel;
         let request =
             Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
-        while !self.with(|s| s.may_take(s.current, index)) {
+        if !self.with(|s| s.may_take(s.current, index)) {
             self.act(|s| s.begin_to_wait(index));
+            // Returns with the token free and this processor the first in line.
             self.wait(index);
             self.with(|s| s.end_waiting());
         }
