@@ -21,8 +21,9 @@
 
 use super::catalogue::{Family, Rule, Severity, drivers};
 use super::finding::{Path, site_rank};
+use super::lockset::{LOCKS, LockSet, lock_of, number};
 use super::order::Kinds;
-use super::state::{LOCKS, LockSet, NONE, lock_of, number};
+use super::state::NONE;
 use crate::event::{Lock, Site};
 
 pub(super) const CYCLE: Rule = Rule {
