@@ -123,8 +123,8 @@ fn plan(arguments: &Arguments, driver: BuiltIn) -> Result<Plan, Failure> {
 }
 
 fn known(path: &Path) -> Result<Known, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::at("read", path, reason(&error)))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::at("read", path, reason(&error)))?;
     Known::parse(&text).map_err(|error| {
         let names = RuleId::ALL.iter().map(|rule| rule.rule().id);
         let guess = nearest(&error.entry, names)

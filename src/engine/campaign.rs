@@ -325,7 +325,10 @@ impl<'a> Campaign<'a> {
         if let Some((_, since)) = self.ending
             && since.elapsed() >= PATIENCE
         {
-            self.workers.iter_mut().filter_map(|worker| worker.child.as_mut()).for_each(Child::kill);
+            self.workers
+                .iter_mut()
+                .filter_map(|worker| worker.child.as_mut())
+                .for_each(Child::kill);
         }
         let progress = self.progress();
         self.audience.progress(&progress);
@@ -438,7 +441,10 @@ mod tests {
         let found = crash("SIGSEGV", line.into(), &[]);
         assert!(crate::rules::RuleId::from_id(&found.rule).is_some());
         assert_ne!(found.id, crash("SIGBUS", line.into(), &[]).id);
-        assert!(codec::read(&found.input).is_ok(), "even of a short input, a whole scenario is kept");
+        assert!(
+            codec::read(&found.input).is_ok(),
+            "even of a short input, a whole scenario is kept"
+        );
     }
 
     #[test]

@@ -30,8 +30,9 @@ static mut COUNTERS: CoverageMap = CoverageMap::new();
 /// To be called once in a process: the reference is exclusive. libFuzzer touches the counters only between
 /// runs, when no code that holds the reference is running.
 pub(super) unsafe fn counters() -> &'static mut CoverageMap {
+    let counters = &raw mut COUNTERS;
     // SAFETY: the caller calls once, so no other reference exists.
-    unsafe { &mut *(&raw mut COUNTERS) }
+    unsafe { &mut *counters }
 }
 
 /// What runs one input.

@@ -223,7 +223,7 @@ impl Random {
 
     /// A number below `bound`, which is not 0.
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 32) as usize * bound >> 32
+        (((self.next() >> 32) * bound as u64) >> 32) as usize
     }
 
     /// Another value for a field: any, the first, a neighbour, or one bit changed.
