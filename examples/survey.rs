@@ -31,6 +31,14 @@ fn main() {
         }
         let outcome = harness.run_bytes(&bytes);
         (events, decisions) = (events + outcome.events, decisions + outcome.decisions);
+        if outcome.end != lockstorm::machine::End::Quiet && harness.findings().is_empty() {
+            println!("no finding: {outcome:?}");
+            if let Ok(folder) = std::env::var("SURVEY_OUT") {
+                let mut canonical = Vec::new();
+                lockstorm::scenario::codec::encode(&lockstorm::scenario::codec::decode(&bytes), &mut canonical);
+                let _ = std::fs::write(format!("{folder}/none-{}.bin", outcome.events), canonical);
+            }
+        }
         *ends.entry(format!("{:?}", outcome.end)).or_default() += 1;
         for finding in harness.findings() {
             let entry = found

@@ -307,7 +307,8 @@ pub enum Kind {
     Crashed,
 
     // Callbacks.
-    /// StorPort calls a routine of the miniport.
+    /// StorPort calls a routine of the miniport. `Event::irql` is the level at which it is called, so the
+    /// locks that StorPort takes for it have been told of before.
     Entered {
         /// Which.
         routine: Routine,
@@ -512,6 +513,10 @@ pub enum Kind {
 
     // Everything else that a driver calls.
     /// A DDI without an event kind of its own.
+    ///
+    /// Where neither argument nor result would say what matters: bit 1 of StorPortInitializePerfOpts' argument
+    /// says that there was no data; RequestTimerCall's result is 1 with a routine and 0 without;
+    /// StorPortFreePool's is STOR_STATUS_INVALID_PARAMETER for memory that is not allocated.
     Called {
         /// Which.
         ddi: Ddi,

@@ -95,7 +95,10 @@ mod tests {
         let names = ["nvme", "puppet"];
         assert_eq!(nearest("nvm", names.into_iter()), Some("nvme"));
         assert_eq!(nearest("pupet", names.into_iter()), Some("puppet"));
-        assert_eq!(nearest("lock.ordr", ["lock.order", "lock.kind"].into_iter()), Some("lock.order"));
+        assert_eq!(
+            nearest("lock.ordr", ["lock.order", "lock.kind"].into_iter()),
+            Some("lock.order")
+        );
         assert_eq!(nearest("lock", ["lock.order"].into_iter()), Some("lock.order"));
         assert_eq!(nearest("ahci", names.into_iter()), None);
     }

@@ -1,5 +1,6 @@
 //! `lockstorm fuzz`: the main job.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,8 +123,8 @@ fn plan(arguments: &Arguments, driver: BuiltIn) -> Result<Plan, Failure> {
 }
 
 fn known(path: &Path) -> Result<Known, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::at("read", path, reason(&error)))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::at("read", path, reason(&error)))?;
     Known::parse(&text).map_err(|error| {
         let names = RuleId::ALL.iter().map(|rule| rule.rule().id);
         let guess = nearest(&error.entry, names)
@@ -198,32 +199,57 @@ fn tell(summary: &Summary, plan: &Plan, output: &mut Output) {
         return;
     }
     output.line(format_args!(
-        "lockstorm: {} and {} in {}{passed_over}:",
+        "lockstorm: {} and {} in {}{passed_over}; the shortest of each rule:",
         counted(errors, "error"),
         counted(warnings, "warning"),
         plan.findings.display(),
     ));
-    let all = summary.findings.all();
-    let width = all.iter().map(|kept| kept.found.rule.len()).max().unwrap_or_default();
-    for kept in &all {
-        output.line(row(kept, width));
+    let groups = groups(&summary.findings.all());
+    let width = groups.iter().map(|group| group.shortest.found.rule.len()).max();
+    for group in &groups {
+        output.line(group.row(width.unwrap_or_default()));
     }
-    let artifact = all.iter().find_map(|kept| Some((kept, kept.artifact.as_ref().ok()?)));
-    if let Some((kept, path)) = artifact {
+    let gravest = groups.iter().find_map(|group| {
+        Some((&group.shortest.found.rule, group.shortest.artifact.as_ref().ok()?))
+    });
+    if let Some((rule, path)) = gravest {
         output.line(format_args!("next: {} --trace", replay(plan.driver, path)));
-        output.line(format_args!("      lockstorm rules {}", kept.found.rule));
+        output.line(format_args!("      lockstorm rules {rule}"));
     }
 }
 
-/// One finding in the summary's list.
-fn row(kept: &Kept, width: usize) -> String {
-    let found = &kept.found;
-    let severity = if found.warning { "warning" } else { "error" };
-    let what = match &kept.artifact {
-        Ok(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        Err(_) => format!("not written; its bytes: {}", to_hex(&found.input)),
-    };
-    format!("  {:width$}  {severity:7}  {:4} bytes  {what}", found.rule, found.input.len())
+/// The findings of one rule and one severity.
+struct Group<'a> {
+    count: u64,
+    shortest: &'a Kept,
+}
+
+/// Findings by rule, errors before warnings.
+fn groups<'a>(findings: &[&'a Kept]) -> Vec<Group<'a>> {
+    let mut groups = BTreeMap::new();
+    for kept in findings.iter().copied() {
+        let key = (kept.found.warning, &kept.found.rule);
+        let group = groups.entry(key).or_insert(Group { count: 0, shortest: kept });
+        group.count += 1;
+        if kept.found.input.len() < group.shortest.found.input.len() {
+            group.shortest = kept;
+        }
+    }
+    groups.into_values().collect()
+}
+
+impl Group<'_> {
+    /// Its line in the summary.
+    fn row(&self, width: usize) -> String {
+        let Kept { found, artifact } = self.shortest;
+        let severity = if found.warning { "warning" } else { "error" };
+        let what = match artifact {
+            Ok(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Err(_) => format!("not written; its bytes: {}", to_hex(&found.input)),
+        };
+        let Group { count, .. } = self;
+        format!("  {severity:7}  {:width$}  {count:5}  {what}", found.rule)
+    }
 }
 
 /// The command that replays an example.

@@ -80,7 +80,10 @@ impl Tally {
             unusable => format!(", {unusable} unusable"),
         };
         let Tally { clean, violations, .. } = self;
-        format!("{}: {violations} with a violation, {clean} without{unusable}", counted(files, "file"))
+        format!(
+            "{}: {violations} with a violation, {clean} without{unusable}",
+            counted(files, "file")
+        )
     }
 
     /// What could not be judged is the gravest: a script must not take it for "nothing found".

@@ -325,7 +325,10 @@ impl<'a> Campaign<'a> {
         if let Some((_, since)) = self.ending
             && since.elapsed() >= PATIENCE
         {
-            self.workers.iter_mut().filter_map(|worker| worker.child.as_mut()).for_each(Child::kill);
+            self.workers
+                .iter_mut()
+                .filter_map(|worker| worker.child.as_mut())
+                .for_each(Child::kill);
         }
         let progress = self.progress();
         self.audience.progress(&progress);
@@ -431,6 +434,18 @@ fn worker_seed(seed: u64, index: usize, deaths: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_death_of_a_worker_is_a_finding_of_a_rule_in_the_catalogue() {
+        let line = "lockstorm: VIOLATION driver.crashed error: x (SIGSEGV) [unknown] at unknown";
+        let found = crash("SIGSEGV", line.into(), &[]);
+        assert!(crate::rules::RuleId::from_id(&found.rule).is_some());
+        assert_ne!(found.id, crash("SIGBUS", line.into(), &[]).id);
+        assert!(
+            codec::read(&found.input).is_ok(),
+            "even of a short input, a whole scenario is kept"
+        );
+    }
 
     #[test]
     fn workers_get_seeds_of_their_own_and_never_zero() {

@@ -154,9 +154,13 @@ mod tests {
 
     #[test]
     fn reads_libfuzzers_status_lines_and_nothing_else() {
-        let line = "#1024\tNEW    ft: 33 corp: 7/12b lim: 4 exec/s: 0 rss: 30Mb L: 2/3 MS: 1 Custom-";
+        let line =
+            "#1024\tNEW    ft: 33 corp: 7/12b lim: 4 exec/s: 0 rss: 30Mb L: 2/3 MS: 1 Custom-";
         assert_eq!(status(line), Some(Corpus { features: 33, inputs: 7 }));
-        assert_eq!(status("#2\tpulse  cov: 5 ft: 9 corp: 1/1b"), Some(Corpus { features: 9, inputs: 1 }));
+        assert_eq!(
+            status("#2\tpulse  cov: 5 ft: 9 corp: 1/1b"),
+            Some(Corpus { features: 9, inputs: 1 })
+        );
         assert_eq!(status("#0\tREAD units: 1"), None);
         assert_eq!(status("INFO: ft: 3 corp: 4"), None);
     }

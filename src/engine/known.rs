@@ -36,7 +36,7 @@ impl Known {
             if entry.is_empty() {
                 continue;
             }
-            if RuleId::ALL.iter().any(|rule| rule.rule().id == entry) {
+            if RuleId::from_id(entry).is_some() {
                 known.rules.insert(entry.to_owned());
             } else if let Some(id) = finding_id(entry) {
                 known.findings.insert(id);

@@ -11,7 +11,7 @@ use std::ffi::{CString, c_char, c_int, c_uint};
 use libfuzzer_sys as _;
 
 use crate::coverage::CoverageMap;
-use crate::scenario::codec;
+use crate::scenario::{codec, mutate};
 
 /// Longest input that the engine makes, in bytes: the longest that a scenario has.
 pub const INPUT_MAX: usize = codec::SCENARIO_BYTES_MAX;
@@ -30,8 +30,9 @@ static mut COUNTERS: CoverageMap = CoverageMap::new();
 /// To be called once in a process: the reference is exclusive. libFuzzer touches the counters only between
 /// runs, when no code that holds the reference is running.
 pub(super) unsafe fn counters() -> &'static mut CoverageMap {
+    let counters = &raw mut COUNTERS;
     // SAFETY: the caller calls once, so no other reference exists.
-    unsafe { &mut *(&raw mut COUNTERS) }
+    unsafe { &mut *counters }
 }
 
 /// What runs one input.
@@ -81,21 +82,28 @@ extern "C" fn run_one(data: *const u8, size: usize) -> c_int {
     0
 }
 
-/// libFuzzer's mutator: its built-in mutations, with the format's version put back into the first byte.
+/// libFuzzer's mutator: mostly [mutations of scenarios](mutate), now and then libFuzzer's own, which know
+/// nothing of scenarios and so do what nobody thought of, among it the crossing of two inputs.
 ///
-/// Every mutant is a scenario of today's format, so no effort goes into versions, and what enters the corpus
-/// keeps its meaning when the format moves on. Never returns 0, which libFuzzer would take for a failure.
+/// Every mutant is a whole scenario of today's format, so that no effort goes into versions and what enters
+/// the corpus keeps its meaning when the format moves on. Never returns 0, which libFuzzer would take for a
+/// failure.
 #[unsafe(no_mangle)]
 extern "C" fn LLVMFuzzerCustomMutator(
     data: *mut u8,
     size: usize,
     max_size: usize,
-    _seed: c_uint,
+    seed: c_uint,
 ) -> usize {
-    // The built-in mutations draw on libFuzzer's own generator, which the campaign seeded.
-    // SAFETY: the arguments are passed on as they came: `max_size` writable bytes, `size` of them set.
-    let size = unsafe { LLVMFuzzerMutate(data, size, max_size) }.max(1);
-    // SAFETY: libFuzzer asks for at least one byte (`max_size` > 0), so the first is writable.
-    unsafe { data.write(codec::VERSION) };
-    size
+    /// One mutation in so many is libFuzzer's own.
+    const OWN_ONE_IN: c_uint = 4;
+    if seed.is_multiple_of(OWN_ONE_IN) {
+        // SAFETY: the arguments are passed on as they came: `max_size` writable bytes, `size` of them set.
+        let size = unsafe { LLVMFuzzerMutate(data, size, max_size) };
+        // SAFETY: as above; nobody else uses the bytes during the call.
+        return mutate::tidy(unsafe { std::slice::from_raw_parts_mut(data, max_size) }, size);
+    }
+    // SAFETY: as above.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
+    mutate::mutate(buffer, size, seed.into())
 }

@@ -115,7 +115,11 @@ fn alternate_stack() {
 
 /// Signals by which a driver can end its process, with what it did.
 const DEADLY: [(libc::c_int, &str, &str); 7] = [
-    (libc::SIGSEGV, "SIGSEGV", "the driver touched memory that it does not have, or overran its stack"),
+    (
+        libc::SIGSEGV,
+        "SIGSEGV",
+        "the driver touched memory that it does not have, or overran its stack",
+    ),
     (libc::SIGBUS, "SIGBUS", "the driver touched memory that is not there"),
     (libc::SIGILL, "SIGILL", "the driver ran an illegal instruction"),
     (libc::SIGFPE, "SIGFPE", "the driver divided by zero"),

@@ -89,8 +89,6 @@ fn arguments(orders: &Orders) -> io::Result<Vec<CString>> {
         format!("-seed={}", orders.seed),
         format!("-max_len={INPUT_MAX}"),
         format!("-reload={}", u8::from(orders.reload)),
-        // A custom mutator turns growth control off; short inputs first is what makes short examples.
-        "-len_control=100".into(),
         // No compiler instrumentation, hence no compared values to copy.
         "-use_cmp=0".into(),
         // Deaths are the parent's to see: the signal tells more than libFuzzer's handlers, which need

@@ -76,16 +76,21 @@ impl<S: Sink> State<S> {
     /// A processor that can move: what was preempted last, else the first idle one with work.
     fn movable(&self) -> Option<usize> {
         let busy = (0..self.processor_count)
-            .filter(|&p| match self.processors[p].status {
-                Status::Busy => true,
-                Status::Waiting(lock) => self.may_take(p, lock),
-                Status::Idle => false,
-            })
+            .filter(|&p| self.is_movable(p))
             .max_by_key(|&p| self.processors[p].preempted);
         busy.or_else(|| {
             (0..self.processor_count)
                 .find(|&p| self.processors[p].status == Status::Idle && self.has_work(p))
         })
+    }
+
+    /// Whether a processor that has something under way can go on with it.
+    pub(super) fn is_movable(&self, processor: usize) -> bool {
+        match self.processors[processor].status {
+            Status::Busy => true,
+            Status::Waiting(lock) => self.is_granted(processor, lock),
+            Status::Idle => false,
+        }
     }
 
     /// No processor can move: makes something happen. `false` when nothing is left and the run has ended.
@@ -100,11 +105,23 @@ impl<S: Sink> State<S> {
             return true;
         }
         if self.any_waiting() {
-            // A lock that nobody is left to release.
-            self.hang();
+            self.end_stuck();
             return false;
         }
         self.next_phase()
+    }
+
+    /// Processors wait and nothing can move: a circle that a lock's hand-over closed, or a lock that nobody is left
+    /// to release.
+    fn end_stuck(&mut self) {
+        for processor in 0..self.processor_count {
+            self.current = processor;
+            self.end_if_circular();
+            if self.end.is_some() {
+                return;
+            }
+        }
+        self.hang();
     }
 
     /// Ends the run as a hang.

@@ -24,10 +24,13 @@ const TOKENS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
 pub(super) const CHANNELS_MAX: usize = 8;
 const COUNT: usize = TOKENS + CHANNELS_MAX;
 
-/// A lock and, for a lock of the contract, what held it last.
+/// A lock, who waits for it, and, for a lock of the contract, what held it last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub(super) owner: Option<u8>,
+    /// Processors that wait for a queued lock, the longest first.
+    queue: [u8; QUEUE_MAX],
+    queued: u8,
     pub(super) api: LockApi,
     pub(super) saved: Irql,
     /// Number of the acquire, which the handle repeats.
@@ -38,15 +41,15 @@ pub(super) struct Record {
     since: u64,
 }
 
+/// Places in a lock's queue: a processor needs one, and one more for each interrupt that came while it waited.
+const QUEUE_MAX: usize = 14;
+
 /// The table.
 pub(super) struct Locks {
     records: [Record; COUNT],
     /// Which records this run has used.
     used: [u64; COUNT.div_ceil(64)],
     serial: u32,
-    /// Processors that wait for any lock.
-    waiting: usize,
-    ticket: u64,
 }
 
 /// What an acquire asks for.
@@ -89,8 +92,6 @@ impl Locks {
             records: [FREE; COUNT],
             used: [0; COUNT.div_ceil(64)],
             serial: 0,
-            waiting: 0,
-            ticket: 0,
         }
     }
 
@@ -101,7 +102,7 @@ impl Locks {
                 *bits &= *bits - 1;
             }
         }
-        (self.serial, self.waiting, self.ticket) = (0, 0, 0);
+        self.serial = 0;
     }
 
     pub(super) fn record(&self, lock: Lock) -> &Record {
@@ -109,14 +110,34 @@ impl Locks {
     }
 
     #[inline]
-    fn own(&mut self, index: usize, record: Record) {
+    fn touch(&mut self, index: usize) -> &mut Record {
         self.used[index / 64] |= 1 << (index % 64);
-        self.records[index] = record;
+        &mut self.records[index]
+    }
+
+    /// Whether somebody holds the lock.
+    #[inline]
+    pub(super) fn is_held(&self, index: usize) -> bool {
+        self.records[index].owner.is_some()
+    }
+
+    /// Frees the lock; a queued one goes to who waits longest.
+    #[inline]
+    fn free(&mut self, index: usize) {
+        let record = &mut self.records[index];
+        record.owner = None;
+        if record.queued != 0 {
+            record.owner = Some(record.queue[0]);
+            record.queue.copy_within(1.., 0);
+            record.queued -= 1;
+        }
     }
 }
 
 const FREE: Record = Record {
     owner: None,
+    queue: [0; QUEUE_MAX],
+    queued: 0,
     api: LockApi::Port,
     saved: Irql::PASSIVE,
     serial: 0,
@@ -125,30 +146,13 @@ const FREE: Record = Record {
 };
 
 impl<S: Sink> State<S> {
-    /// Whether `processor` may take the lock now: it is free, and nobody waits longer for a queued one.
-    pub(super) fn may_take(&self, processor: usize, index: usize) -> bool {
-        if self.locks.records[index].owner.is_some() {
-            return false;
+    /// Whether `processor`, which waits for the lock, can go on: a queued lock was handed to it, another is
+    /// free.
+    pub(super) fn is_granted(&self, processor: usize, index: usize) -> bool {
+        match self.locks.records[index].owner {
+            Some(owner) => is_queued(index) && usize::from(owner) == processor,
+            None => true,
         }
-        if self.locks.waiting == 0 || !is_queued(index) {
-            return true;
-        }
-        let status = Status::Waiting(index);
-        let ticket = match self.processors[processor].status == status {
-            true => self.processors[processor].ticket,
-            false => u64::MAX,
-        };
-        self.processors[..self.processor_count]
-            .iter()
-            .all(|other| other.status != status || other.ticket >= ticket)
-    }
-
-    /// The processor that a free queued lock goes to: the one that waits longest.
-    fn next_owner(&self, index: usize) -> u8 {
-        (0..self.processor_count)
-            .filter(|&p| self.processors[p].status == Status::Waiting(index))
-            .min_by_key(|&p| self.processors[p].ticket)
-            .map_or(self.current as u8, |p| p as u8)
     }
 
     /// Whether the Interrupt lock stands for every message's lock.
@@ -158,22 +162,18 @@ impl<S: Sink> State<S> {
 
     /// Notes that the current processor waits, and ends the run if that closes a circle.
     fn begin_to_wait(&mut self, index: usize) {
-        self.locks.waiting += 1;
-        self.locks.ticket += 1;
-        let ticket = self.locks.ticket;
-        let processor = self.processor();
-        processor.status = Status::Waiting(index);
-        processor.ticket = ticket;
+        let current = self.current as u8;
+        let record = self.locks.touch(index);
+        if is_queued(index) && usize::from(record.queued) < QUEUE_MAX {
+            record.queue[usize::from(record.queued)] = current;
+            record.queued += 1;
+        }
+        self.processor().status = Status::Waiting(index);
         self.end_if_circular();
     }
 
-    fn end_waiting(&mut self) {
-        self.locks.waiting -= 1;
-        self.processor().status = Status::Busy;
-    }
-
     /// Follows holder to lock to holder from the current processor.
-    fn end_if_circular(&mut self) {
+    pub(super) fn end_if_circular(&mut self) {
         let first = self.current;
         let mut at = first;
         let mut circle = [(0, Lock::StartIo, 0); 8];
@@ -204,15 +204,12 @@ impl<S: Sink> State<S> {
     #[inline]
     fn book(&mut self, index: usize, request: &Request, saved: Irql) {
         self.locks.serial += 1;
-        let record = Record {
-            owner: Some(self.current as u8),
-            api: request.api,
-            saved,
-            serial: self.locks.serial,
-            handle: request.handle,
-            since: self.processors[self.current].busy,
-        };
-        self.locks.own(index, record);
+        let serial = self.locks.serial;
+        let (owner, since) = (self.current as u8, self.processors[self.current].busy);
+        let record = self.locks.touch(index);
+        record.owner = Some(owner);
+        (record.api, record.saved, record.serial) = (request.api, saved, serial);
+        (record.handle, record.since) = (request.handle, since);
     }
 }
 
@@ -254,7 +251,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Waits until the lock at `index` is free; whether that took waiting.
     #[inline]
     fn spin(self, index: usize, request: &Request, saved: Irql, site: Site) -> bool {
-        if self.with(|s| s.may_take(s.current, index)) {
+        if !self.with(|s| s.locks.is_held(index)) {
             return false;
         }
         self.spin_slow(index, request, saved, site);
@@ -264,7 +261,7 @@ impl<S: Sink + 'static> Port<S> {
     #[cold]
     fn spin_slow(self, index: usize, request: &Request, saved: Irql, site: Site) {
         self.act(|s| {
-            let holder = s.locks.records[index].owner.unwrap_or_else(|| s.next_owner(index));
+            let holder = s.locks.records[index].owner.unwrap_or_default();
             let kind = Kind::LockWaited { lock: request.lock, api: request.api, holder };
             s.emit_at(site, saved, kind);
             if s.end.is_none() {
@@ -272,26 +269,31 @@ impl<S: Sink + 'static> Port<S> {
             }
         });
         self.wait(index);
-        self.with(|s| s.end_waiting());
     }
 
     /// Is switched out until the lock at `index` may be taken; interrupts can arrive meanwhile.
     fn wait(self, index: usize) {
         loop {
             self.suspend();
-            if self.with(|s| s.may_take(s.current, index)) {
+            let granted = self.with(|s| {
+                s.processor().status = Status::Busy;
+                s.is_granted(s.current, index)
+            });
+            if granted {
                 return;
             }
-            let ticket = self.with(|s| {
-                s.processor().status = Status::Busy;
-                s.processor().ticket
-            });
             self.deliver_pending();
-            self.act(|s| {
-                s.processor().status = Status::Waiting(index);
-                s.processor().ticket = ticket;
-                s.end_if_circular();
+            let granted = self.act(|s| {
+                let granted = s.is_granted(s.current, index);
+                if !granted {
+                    s.processor().status = Status::Waiting(index);
+                    s.end_if_circular();
+                }
+                granted
             });
+            if granted {
+                return;
+            }
         }
     }
 
@@ -328,26 +330,26 @@ impl<S: Sink + 'static> Port<S> {
         let index = TOKENS + channel;
         let request =
             Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
-        while !self.with(|s| s.may_take(s.current, index)) {
+        if self.with(|s| s.locks.is_held(index)) {
             self.act(|s| s.begin_to_wait(index));
             self.wait(index);
-            self.with(|s| s.end_waiting());
         }
         self.with(|s| s.book(index, &request, Irql::DISPATCH));
     }
 
     /// Gives a channel token back.
     pub(super) fn give_token(self, channel: usize) {
-        self.with(|s| s.locks.records[TOKENS + channel].owner = None);
+        self.with(|s| s.locks.free(TOKENS + channel));
     }
 }
 
 impl<S: Sink> State<S> {
+    #[inline]
     fn release(&mut self, lock: Lock) {
-        self.locks.records[index(lock)].owner = None;
+        self.locks.free(index(lock));
         if lock == Lock::Interrupt && self.interrupt_is_all_messages() {
             for message in 0..self.adapter.facts.messages {
-                self.locks.records[index(Lock::Message(message))].owner = None;
+                self.locks.free(index(Lock::Message(message)));
             }
         }
     }

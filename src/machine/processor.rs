@@ -50,8 +50,6 @@ pub(super) struct Processor {
     pub(super) busy: u64,
     /// When it last lost the processor, in order; the latest goes on first.
     pub(super) preempted: u64,
-    /// Its place among those that wait for a lock.
-    pub(super) ticket: u64,
     pub(super) deferred: Ring<Deferred, 64>,
     pub(super) completions: Completions,
     pub(super) tasks: Ring<Task, 128>,
@@ -69,7 +67,6 @@ impl Processor {
             status: Status::Idle,
             busy: 0,
             preempted: 0,
-            ticket: 0,
             deferred: Ring::new(),
             completions: Ring::new(),
             tasks: Ring::new(),

@@ -15,6 +15,10 @@ use crate::scenario::{DECISIONS_MAX, Decision};
 /// controller again and again takes a tenth of this. A run past it is a hang.
 pub(super) const DECISION_BUDGET: u64 = 400_000;
 
+/// Points after which a processor yields to one that was preempted, calm or not. On real processors both run at
+/// once: code that waits for the other to do something must not wait for ever.
+const QUANTUM: u64 = 512;
+
 /// The recorded schedule and how far it has come.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -28,6 +32,8 @@ pub(super) struct Schedule {
     passed: u64,
     /// Where the fuse must end for the next decision; `u64::MAX` when the schedule is spent.
     decision_at: u64,
+    /// Where it must end for the sake of others.
+    yield_at: u64,
 }
 
 impl Default for Schedule {
@@ -39,6 +45,7 @@ impl Default for Schedule {
             armed: 0,
             passed: 0,
             decision_at: u64::MAX,
+            yield_at: QUANTUM,
         }
     }
 }
@@ -47,13 +54,13 @@ impl Schedule {
     pub(super) fn power_on(&mut self, decisions: &[Decision]) {
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
-        (self.next, self.passed) = (0, 0);
+        (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
         self.decision_at = self.decisions.first().map_or(u64::MAX, |d| u64::from(d.after) + 1);
         self.arm();
     }
 
     fn arm(&mut self) {
-        self.armed = self.decision_at.min(DECISION_BUDGET) - self.passed;
+        self.armed = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
         self.fuse = self.armed;
     }
 
@@ -69,10 +76,11 @@ impl Schedule {
         self.fuse == 0
     }
 
-    /// Settles the account at the slow path: the departure that is due now, if one is.
-    fn departure(&mut self) -> Option<u8> {
+    /// Settles the account at the slow path: what is due now.
+    fn settle(&mut self) -> Account {
         self.passed = self.passed();
-        let due = (self.passed == self.decision_at).then(|| {
+        let over = self.quantum_is_over();
+        let departure = (self.passed == self.decision_at).then(|| {
             let choice = self.decisions[self.next].choice;
             self.next += 1;
             self.decision_at = match self.decisions.get(self.next) {
@@ -87,12 +95,30 @@ impl Schedule {
             // Re-arms at one, so that every further point comes here again.
             (self.armed, self.fuse) = (1, 1);
         }
-        due
+        Account { departure, over }
+    }
+
+    /// Whether the processor has had its time; starts the next one's.
+    fn quantum_is_over(&mut self) -> bool {
+        let over = self.passed >= self.yield_at;
+        if over {
+            self.yield_at = self.passed + QUANTUM;
+        }
+        over
     }
 
     fn spent(&self) -> bool {
         self.passed >= DECISION_BUDGET
     }
+}
+
+/// What is due when the fuse ends.
+#[derive(Clone, Copy)]
+struct Account {
+    /// A decision of the schedule.
+    departure: Option<u8>,
+    /// The processor's time is over.
+    over: bool,
 }
 
 /// A departure from the calm choice.
@@ -141,11 +167,15 @@ impl<S: Sink + 'static> Port<S> {
     fn point_slow(self) {
         let departure = self.act(|s| {
             s.run_due();
-            let choice = s.schedule.departure();
+            let account = s.schedule.settle();
             if s.schedule.spent() {
                 s.hang();
             }
-            choice.and_then(|choice| s.depart(choice))
+            match account {
+                Account { departure: Some(choice), .. } => s.depart(choice),
+                Account { over: true, .. } => s.yield_to_others(),
+                _ => None,
+            }
         });
         match departure {
             None => {}
@@ -165,11 +195,24 @@ impl<S: Sink> State<S> {
         }
         let departure = departures.items[usize::from(choice) % departures.count];
         if let Departure::Switch(processor) = departure {
-            self.order += 1;
-            self.processor().preempted = self.order;
-            self.schedule_next = Some(processor);
+            self.switch_to(processor);
         }
         Some(departure)
+    }
+
+    /// Lets the processor go on that was preempted first, if one was.
+    fn yield_to_others(&mut self) -> Option<Departure> {
+        let other = (0..self.processor_count)
+            .filter(|&p| p != self.current && self.can_go_on(p))
+            .min_by_key(|&p| self.processors[p].preempted)?;
+        self.switch_to(other as u8);
+        Some(Departure::Switch(other as u8))
+    }
+
+    fn switch_to(&mut self, processor: u8) {
+        self.order += 1;
+        self.processor().preempted = self.order;
+        self.schedule_next = Some(processor);
     }
 
     fn departures(&self) -> Departures {
@@ -196,7 +239,7 @@ impl<S: Sink> State<S> {
         match self.processors[processor].status {
             Status::Busy => true,
             Status::Waiting(lock) => {
-                self.may_take(processor, lock) || self.deliverable(processor) != 0
+                self.is_granted(processor, lock) || self.deliverable(processor) != 0
             }
             Status::Idle => self.has_work(processor),
         }

@@ -156,14 +156,17 @@ impl<S: Sink> State<S> {
     }
 
     /// Tells the sink of something on the current processor.
-    #[inline]
+    #[inline(always)]
     pub(super) fn emit(&mut self, site: Site, kind: Kind) {
         let irql = self.processors[self.current].irql;
         self.emit_at(site, irql, kind);
     }
 
     /// As [`State::emit`], where the processor's IRQL has changed already.
-    #[inline]
+    ///
+    /// Inlined, so that the event is built in place: passing a `Kind` by value stores it in pieces and loads it
+    /// as a whole, which stalls the processor for longer than the rules take.
+    #[inline(always)]
     pub(super) fn emit_at(&mut self, site: Site, irql: crate::storport::Irql, kind: Kind) {
         let event = Event {
             time: self.time,
@@ -173,7 +176,12 @@ impl<S: Sink> State<S> {
             irql,
             depth: self.processors[self.current].depth as u8,
         };
-        if self.sink.record(&event) == Flow::Stop {
+        self.tell(&event);
+    }
+
+    #[inline]
+    fn tell(&mut self, event: &Event) {
+        if self.sink.record(event) == Flow::Stop {
             self.stop(End::Violation);
         }
     }

@@ -13,7 +13,7 @@
 
 use super::catalogue::{Family, Rule, RuleId, Severity, ddi, drivers, storport};
 use super::order::held_in_doubt;
-use super::state::{Held, State};
+use super::state::{Held, NONE, State};
 use super::verdict::{At, Verdict};
 use crate::event::{Handle, Lock, LockApi, PROCESSORS_MAX, Routine};
 use crate::storport::Irql;
@@ -25,7 +25,7 @@ pub(super) const RECURSIVE: Rule = Rule {
     sentence: "A lock is requested by the callback that holds it already",
     why: "Spin locks do not nest: the processor waits for itself, at raised IRQL, for ever. With per-message \
           synchronisation Interrupt stands for all message locks, so it counts as each of them.",
-    sdv: Some("StorPortSpinLock"),
+    sdv: Some("StorPortSpinLock, SpinLock"),
     bug_check: Some("0x0F SPIN_LOCK_ALREADY_OWNED"),
     page: storport!("nf-storport-storportacquirespinlock"),
     example: "// wrong: Complete() takes the lock that its caller holds\n\
@@ -57,7 +57,7 @@ pub(super) const RELEASE_UNHELD: Rule = Rule {
     sentence: "A lock is released that nobody holds",
     why: "The release gives the lock away a second time: two processors may then be inside, or the queue of \
           waiters is corrupted. Most often an error path releases what the success path released.",
-    sdv: Some("StorPortSpinLock4"),
+    sdv: Some("StorPortSpinLock4, SpinLockRelease, QueuedSpinLockRelease"),
     bug_check: Some("0x10 SPIN_LOCK_NOT_OWNED"),
     page: drivers!("devtest/storport-storportspinlock4"),
     example: "// wrong\nif (failed) StorPortReleaseSpinLock(ext, &h);\nStorPortReleaseSpinLock(ext, &h);\n\
@@ -207,7 +207,7 @@ pub(super) const HELD_AT_RETURN: Rule = Rule {
     sentence: "A routine returns with a lock that it acquired",
     why: "No lock may survive the routine that took it: StorPort goes on at the wrong IRQL, the next caller waits \
           for ever. Most often one path out of the routine forgets the release.",
-    sdv: Some("StorPortSpinLock"),
+    sdv: Some("StorPortSpinLock, SpinLock, SpinLockDpc, QueuedSpinLock"),
     bug_check: Some("0xC8 IRQL_UNEXPECTED_VALUE"),
     page: drivers!("devtest/storport-storportspinlock"),
     example: "// wrong\nStorPortAcquireSpinLock(ext, InterruptLock, NULL, &h);\nif (full) return FALSE;\n\
@@ -253,14 +253,14 @@ pub(super) struct Release {
 }
 
 impl Release {
-    /// Whether nothing is wrong: the test that nearly every release passes.
+    /// Whether nothing is wrong: the test that nearly every release passes. `number` is the lock's.
     #[inline]
-    pub(super) fn is_plain(&self, state: &State) -> bool {
+    pub(super) fn is_plain(&self, state: &State, number: usize) -> bool {
         self.holder == Some(self.processor)
             && matches!(self.handle, Handle::Same)
             && self.irql.0 == self.saved.0
-            && state.newest(self.processor) == Some(self.lock)
-            && state.held(self.lock).is_some_and(|held| !held.by_port())
+            && state.is_newest(self.processor, number)
+            && state.held_at(number).is_some_and(|held| !held.by_port())
     }
 
     /// The most specific objection to it.
@@ -322,16 +322,21 @@ impl Release {
     }
 }
 
-/// The processor waits for a lock that it holds itself: which mistake that is.
-pub(super) fn self_wait(state: &State, processor: u8, lock: Lock, api: LockApi) -> Verdict {
-    let verdict = Verdict::of(RuleId::LockRecursive).lock(lock);
-    let Some(against) = own_hold(state, processor, lock) else { return verdict };
-    let verdict = verdict.against(Some(against));
+/// The processor waits for a lock that it holds itself, wholly or in part: which mistake that is.
+pub(super) fn self_wait(
+    state: &State,
+    processor: u8,
+    (lock, against): (Lock, Lock),
+    api: LockApi,
+) -> Verdict {
+    let verdict = Verdict::of(RuleId::LockRecursive).lock(lock).against(Some(against));
     let Some(held) = state.held(against) else { return verdict };
     let p = state.processor(processor);
     let verdict = verdict.doubtful(held_in_doubt(p, held));
     let frames = p.frames();
-    let inner = frames.get(usize::from(held.callback())..).unwrap_or(&[]);
+    // What runs inside the callback that holds it; inside StorPort, while that has no callback for it.
+    let outer = if held.callback == NONE { held.depth } else { held.callback };
+    let inner = frames.get(usize::from(outer)..).unwrap_or(&[]);
     if matches!(api, LockApi::Port) {
         return super::interrupt::between(verdict, inner, Some(lock));
     }
@@ -346,7 +351,7 @@ pub(super) fn self_wait(state: &State, processor: u8, lock: Lock, api: LockApi) 
 }
 
 /// What a processor holds of `lock`: itself, or a part of it (a message of Interrupt), or what it is part of.
-fn own_hold(state: &State, processor: u8, lock: Lock) -> Option<Lock> {
+pub(super) fn own_hold(state: &State, processor: u8, lock: Lock) -> Option<Lock> {
     let own = |l: Lock| state.held(l).is_some_and(|held| held.owner == processor);
     match lock {
         _ if own(lock) => Some(lock),

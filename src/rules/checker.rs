@@ -4,18 +4,21 @@
 //! [`Finding`] of what they object to. An event that nothing is wrong with, which is nearly every one, passes a
 //! few tests of bits and changes a few bytes.
 
+mod locks;
+mod report;
+
 use super::catalogue::{RuleId, RuleSet, Severity};
 use super::dpc::Dpcs;
 use super::end::Circle;
 use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
-use super::graph::{Cycle, Graph, Nesting};
+use super::graph::Graph;
 use super::kind::Executives;
-use super::order::{self, Cell, Kinds};
-use super::state::{Frame, LockSet, State};
-use super::verdict::{At, Verdict};
+use super::lockset::LockSet;
+use super::state::State;
+use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
 use crate::event::{
-    Adapter, Duplex, Event, Flow, Interrupts, Kind, Lock, LockApi, Miniport, Routine, Sink, Site,
+    Adapter, Duplex, Event, Flow, Interrupts, Kind, Lock, Miniport, Routine, Sink, Site,
 };
 use crate::storport::{Ddi, Irql, StorStatus};
 
@@ -243,7 +246,7 @@ impl Checker {
                 self.near = (!queued).then_some(NearMiss::DpcQueuedAlready);
                 Flow::Continue
             }
-            Kind::ExecutiveInitialized { lock, held, .. } => {
+            Kind::ExecutiveInitialized { lock, held, .. } if !self.adapter.dump => {
                 let verdict = self.executives.initialize(lock, held);
                 self.object(event, verdict)
             }
@@ -265,8 +268,8 @@ impl Checker {
             Kind::LockRefused { status: StorStatus::INVALID_IRQL, .. } if lawful => {
                 irql::refused(self.state.processor(event.processor))
             }
-            Kind::ContextIgnored { .. } => Verdict::of(RuleId::LockContextNotNull),
-            Kind::ExecutiveUninitialized { lock } => {
+            Kind::ContextIgnored { .. } if lawful => Verdict::of(RuleId::LockContextNotNull),
+            Kind::ExecutiveUninitialized { lock } if lawful => {
                 Verdict::of(RuleId::LockUninitialized).lock(Lock::Executive(lock))
             }
             Kind::DpcIssued { dpc: None, .. } | Kind::DpcCancelled { dpc: None, .. } => {
@@ -286,205 +289,6 @@ impl Checker {
             _ => return None,
         })
     }
-
-    // Callbacks.
-
-    #[inline]
-    fn entered(&mut self, event: &Event, routine: Routine, subject: u16) -> Flow {
-        if routine == Routine::FindAdapter && event.irql == Irql::HIGH {
-            // Nothing else calls it at HIGH_LEVEL, and what it is said to be comes only when it returns.
-            self.adapter.dump = true;
-        }
-        let p = self.state.processor_mut(event.processor);
-        let cell = match (routine, p.frame()) {
-            (Routine::Synchronized, Some(caller)) => Cell { held_doubtful: false, ..caller.cell },
-            _ => order::cell(routine, subject, &self.adapter),
-        };
-        let over_lock = matches!(routine, Routine::Interrupt | Routine::MessageInterrupt)
-            && p.held.kinds() & (Kinds::START_IO.0 | Kinds::DPC.0 | Kinds::EXECUTIVE.0) != 0;
-        self.near = over_lock.then_some(NearMiss::InterruptOverLock);
-        let nested_ns = p.nested_ns;
-        p.enter(Frame {
-            routine,
-            subject,
-            irql: event.irql,
-            cell,
-            overlong: false,
-            nested_ns,
-            irql_site: Site::Port,
-        });
-        Flow::Continue
-    }
-
-    #[inline]
-    fn left(&mut self, event: &Event, busy_ns: u32) -> Flow {
-        let p = self.state.processor(event.processor);
-        let Some(frame) = p.frame().copied() else { return Flow::Continue };
-        let interrupted_ns = p.nested_ns - frame.nested_ns;
-        let own_ns = u64::from(busy_ns).saturating_sub(interrupted_ns);
-        let mut verdict = None;
-        if !self.adapter.dump {
-            verdict = balance::at_return(&self.state, event.processor)
-                .or_else(|| irql::left(p, event.irql))
-                .or_else(|| time::left(&frame, &self.adapter, own_ns));
-        }
-        let flow = self.object(event, verdict);
-        self.state.processor_mut(event.processor).leave(&frame, busy_ns);
-        flow
-    }
-
-    // Locks.
-
-    fn waited(&mut self, event: &Event, lock: Lock, api: LockApi, holder: u8) -> Flow {
-        if self.adapter.dump {
-            return Flow::Continue;
-        }
-        if holder == event.processor {
-            self.waits_for_itself = true;
-            let verdict = balance::self_wait(&self.state, event.processor, lock, api);
-            return self.object(event, Some(verdict));
-        }
-        let holds = !self.state.processor(event.processor).held.is_empty();
-        self.near = holds.then_some(NearMiss::WaitsHolding);
-        self.requested(event, lock, api)
-    }
-
-    #[inline]
-    fn acquired(
-        &mut self,
-        event: &Event,
-        lock: Lock,
-        api: LockApi,
-        irql: Irql,
-        contended: bool,
-    ) -> Flow {
-        let mut flow = Flow::Continue;
-        if !self.adapter.dump {
-            if !contended {
-                flow = self.requested(event, lock, api);
-            }
-            if flow == Flow::Continue && !self.state.processor(event.processor).held.is_empty() {
-                flow = self.nested(event, lock, api);
-            }
-            flow = match lock {
-                _ if flow == Flow::Stop => flow,
-                Lock::Executive(n) => {
-                    let verdict = self.executives.acquire(n, api);
-                    self.object(event, verdict)
-                }
-                Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
-                    self.takes_all_messages(event)
-                }
-                _ => flow,
-            };
-        }
-        let level = match lock {
-            Lock::Interrupt | Lock::Message(_) => irql,
-            _ => irql.min(Irql::DISPATCH),
-        };
-        self.state.acquire(event.processor, lock, api, level, event.site);
-        flow
-    }
-
-    /// The driver asks for a lock: the tables, the order and the level, once for each request.
-    #[inline]
-    fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
-        let p = self.state.processor(event.processor);
-        if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, event.irql) {
-            return Flow::Continue;
-        }
-        let verdict = order::request(&self.state, event.processor, lock)
-            .or_else(|| irql::request(lock, api, event.irql));
-        self.object(event, verdict)
-    }
-
-    /// A lock is acquired under others: notes the orders, and the cycle that they close.
-    fn nested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
-        let p = self.state.processor(event.processor);
-        self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
-        let holding = self.holding(event.processor);
-        let mut closed = None;
-        for (held_lock, held) in self.state.held_by(event.processor) {
-            if matches!(api, LockApi::Port) && !(held.by_port() && held.depth == p.depth) {
-                // An interrupt that comes while something is held is no choice of the driver's.
-                break;
-            }
-            let nesting = Nesting { held: held_lock, acquired: lock, holding, site: event.site };
-            if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
-                continue;
-            }
-            self.near = Some(NearMiss::NewNesting);
-            closed = self.graph.add(&nesting, p.path()).or(closed);
-        }
-        match closed {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
-    }
-
-    /// The driver takes every message's lock at once, one after the other: an order too.
-    fn takes_all_messages(&mut self, event: &Event) -> Flow {
-        let lock = Lock::Interrupt;
-        let holding = self.holding(event.processor);
-        let nesting = Nesting { held: lock, acquired: lock, holding, site: event.site };
-        if self.graph.knows(&nesting) {
-            return Flow::Continue;
-        }
-        match self.graph.add(&nesting, self.path(event.processor)) {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
-    }
-
-    fn is_per_message(&self) -> bool {
-        matches!(self.adapter.interrupts, Interrupts::PerMessage)
-    }
-
-    /// What keeps others out of what a processor does now.
-    fn holding(&self, processor: u8) -> LockSet {
-        let p = self.state.processor(processor);
-        let mut holding = p.held.with_gates(p.gates);
-        if self.is_per_message() && holding.contains(Lock::Interrupt) {
-            holding.insert_messages();
-        }
-        holding
-    }
-
-    #[inline]
-    fn released(&mut self, event: &Event, release: &balance::Release, held_ns: u32) -> Flow {
-        let mut flow = Flow::Continue;
-        if !self.adapter.dump && !matches!(release.api, LockApi::Port | LockApi::Synchronize) {
-            let verdict = if release.is_plain(&self.state) {
-                irql::release(release.lock, release.api, event.irql)
-            } else {
-                release
-                    .judge(&self.state)
-                    .or_else(|| irql::release(release.lock, release.api, event.irql))
-            };
-            flow = self.object(event, verdict);
-            if flow == Flow::Continue {
-                flow = self.held_for(event, release.lock, held_ns);
-            }
-        }
-        if release.holder.is_some() {
-            self.state.release(release.lock);
-        }
-        flow
-    }
-
-    #[inline]
-    fn held_for(&mut self, event: &Event, lock: Lock, held_ns: u32) -> Flow {
-        let Some(held) = self.state.held(lock) else { return Flow::Continue };
-        let nested_ns = self.state.processor(event.processor).nested_ns;
-        let interrupted_ns = nested_ns.saturating_sub(held.nested_ns);
-        let own_ns = u64::from(held_ns).saturating_sub(interrupted_ns);
-        if own_ns > time::LOCK_HELD_NS_MAX / 2 {
-            self.near = Some(NearMiss::HeldLong);
-        }
-        self.object(event, time::released(lock, own_ns))
-    }
-
-    // Everything else.
 
     #[inline]
     fn called(&mut self, event: &Event, called: Ddi, argument: u32, result: u32) -> Flow {
@@ -563,94 +367,6 @@ impl Checker {
             ..self.finding(event, RuleId::RunDeadlock)
         };
         self.report(finding)
-    }
-
-    // Findings.
-
-    /// Makes a finding of what a rule objects to, if it does.
-    #[inline]
-    fn object(&mut self, event: &Event, verdict: Option<Verdict>) -> Flow {
-        match verdict {
-            None => Flow::Continue,
-            Some(verdict) => self.found(event, verdict),
-        }
-    }
-
-    /// A finding without particulars.
-    fn finding(&self, event: &Event, rule: RuleId) -> Finding {
-        Finding {
-            rule,
-            severity: rule.rule().severity,
-            locks: [None; FINDING_LOCKS_MAX],
-            path: self.state.processor(event.processor).path(),
-            site: event.site,
-            other_site: None,
-            processor: event.processor,
-            irql: event.irql,
-            time: event.time,
-        }
-    }
-
-    #[cold]
-    fn found(&mut self, event: &Event, verdict: Verdict) -> Flow {
-        let mut finding = self.finding(event, verdict.rule);
-        if verdict.doubtful {
-            finding.severity = Severity::Warning;
-        }
-        let against = verdict.against.filter(|against| Some(*against) != verdict.lock);
-        finding.locks = [verdict.lock, against, None];
-        let p = self.state.processor(event.processor);
-        let taken = |lock: Option<Lock>| lock.and_then(|lock| self.state.held(lock));
-        finding.other_site = taken(verdict.against).map(|held| held.site);
-        match verdict.at {
-            At::Event => {}
-            At::Acquire => {
-                finding.other_site = Some(event.site).filter(|site| *site != Site::Port);
-                finding.site = taken(verdict.lock).map_or(event.site, |held| held.site);
-            }
-            At::IrqlSet => finding.site = p.frame().map_or(event.site, |frame| frame.irql_site),
-        }
-        if verdict.interrupted
-            && let Some(held) = taken(verdict.against)
-        {
-            finding.path = p.path_from(held);
-        }
-        self.report(finding)
-    }
-
-    #[cold]
-    fn cycle(&mut self, event: &Event, cycle: Cycle) -> Flow {
-        let mut finding = self.finding(event, RuleId::LockCycle);
-        let mut edges = self.graph.edges_of(cycle);
-        let mut locks = finding.locks.iter_mut();
-        if let (Some(first), Some(slot)) = (edges.next(), locks.next()) {
-            *slot = Some(first.held());
-            (finding.path, finding.site) = (first.path, first.site);
-        }
-        for edge in edges {
-            finding.other_site = finding.other_site.or(Some(edge.site));
-            if let Some(slot) = locks.next() {
-                *slot = Some(edge.held());
-            }
-        }
-        self.report(finding)
-    }
-
-    fn report(&mut self, finding: Finding) -> Flow {
-        if self.muted.contains(finding.rule) {
-            return Flow::Continue;
-        }
-        let id = finding.id();
-        let known = self.ids[..self.count].contains(&id);
-        let error = finding.severity == Severity::Error;
-        if !known && (self.count < FINDINGS_MAX || error) {
-            // An error is the last finding of a run, so it may take the place of a warning.
-            let slot = self.count.min(FINDINGS_MAX - 1);
-            (self.findings[slot], self.ids[slot]) = (finding, id);
-            self.count = slot + 1;
-        }
-        self.stopped = error;
-        if error { Flow::Stop } else { Flow::Continue }
     }
 }
 

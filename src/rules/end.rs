@@ -97,8 +97,9 @@ impl Circle {
         lock: Lock,
         length: u8,
     ) -> Option<Deadlock> {
-        let path = state.processor(event.processor).path();
-        *self.waits.get_mut(usize::from(self.count))? = Wait { lock, site: event.site, path };
+        let p = state.processor(event.processor);
+        let wait = Wait { lock, site: p.waits_at, path: p.path() };
+        *self.waits.get_mut(usize::from(self.count))? = wait;
         self.count += 1;
         let whole = self.count >= length.min(PROCESSORS_MAX as u8);
         whole.then(|| self.told())

@@ -10,7 +10,9 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `catalogue` | [`RuleId`], [`Rule`]: what `lockstorm rules` prints |
-//! | `checker`, `state`, `verdict`, `finding` | the fold, what it remembers, what a rule says, what a user gets |
+//! | `checker` | the fold: `locks` follows callbacks and locks, `report` makes findings |
+//! | `state`, `lockset` | what it remembers: who holds what, taken where |
+//! | `verdict`, `finding` | what a rule says; what a user gets |
 //! | `balance` | acquire and release belong together |
 //! | `order`, `graph` | which lock after which: the documented tables; cycles |
 //! | `kind` | whether the lock exists |
@@ -38,7 +40,8 @@
 //!
 //! Of the kernel's guidance on spin locks: where the storage of a lock or of a handle lies, and touching
 //! pageable memory under a lock, would need Windows' view of memory (a wild access under a lock is
-//! `driver.crashed`); waits do not exist in the DDI before Windows 10 2004; a shared place for two OldIrql values
+//! `driver.crashed`); ExInterlocked routines and threaded DPCs are outside the DDI of
+//! [`storport`](crate::storport); waits do not exist in it before Windows 10 2004; a shared place for two OldIrql values
 //! shows as `lock.old_irql` or `lock.release_other` when it matters.
 
 mod balance;
@@ -53,6 +56,7 @@ mod graph;
 mod interrupt;
 mod irql;
 mod kind;
+mod lockset;
 mod order;
 mod request;
 mod state;
@@ -68,5 +72,5 @@ pub use catalogue::{Family, Rule, RuleId, RuleSet, Severity};
 pub use checker::{Checker, FINDINGS_MAX, NearMiss};
 pub use finding::{FINDING_LOCKS_MAX, Finding, Path};
 pub use graph::{CYCLE_MAX, EDGES_MAX};
+pub use lockset::LockSet;
 pub use order::{Cell, Kinds, cell};
-pub use state::LockSet;

@@ -5,141 +5,21 @@
 //! and a test of a kind of lock are a few instructions each.
 
 use super::finding::Path;
+use super::lockset::{LOCKS, LockSet, lock_of, number};
 use super::order::Cell;
-use crate::event::{
-    DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Lock, LockApi, MESSAGES_MAX, PROCESSORS_MAX, Routine,
-    Site,
-};
+use crate::event::{DEPTH_MAX, DPCS_MAX, Lock, LockApi, PROCESSORS_MAX, Routine, Site};
 use crate::storport::Irql;
-
-const START_IO: usize = MESSAGES_MAX;
-const INTERRUPT: usize = START_IO + 1;
-const DPCS: usize = INTERRUPT + 1;
-const EXECUTIVES: usize = DPCS + DPCS_MAX;
-/// Locks that a run can have; a lock's number is below it.
-pub(super) const LOCKS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
-/// The first of the pseudo-locks that stand for "only one instance of this DPC's routine runs".
-const GATES: usize = LOCKS;
-const _: () = assert!(MESSAGES_MAX == 64 && GATES / 64 == 2 && GATES % 64 + DPCS_MAX <= 64);
 
 /// No processor, no lock, no frame.
 pub(super) const NONE: u8 = u8::MAX;
 
-/// The number of a lock.
-#[inline]
-pub(super) const fn number(lock: Lock) -> usize {
-    match lock {
-        Lock::Message(n) => n as usize % MESSAGES_MAX,
-        Lock::StartIo => START_IO,
-        Lock::Interrupt => INTERRUPT,
-        Lock::Dpc(n) => DPCS + n as usize % DPCS_MAX,
-        Lock::Executive(n) => EXECUTIVES + n as usize % EXECUTIVE_LOCKS_MAX,
-    }
-}
-
-/// The lock of a number.
-pub(super) const fn lock_of(number: usize) -> Lock {
-    match number {
-        0..START_IO => Lock::Message(number as u8),
-        START_IO => Lock::StartIo,
-        INTERRUPT => Lock::Interrupt,
-        DPCS..EXECUTIVES => Lock::Dpc((number - DPCS) as u8),
-        _ => Lock::Executive((number - EXECUTIVES) as u8),
-    }
-}
-
-/// A set of locks: one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LockSet([u64; 3]);
-
-impl LockSet {
-    /// The set without locks.
-    pub const EMPTY: LockSet = LockSet([0; 3]);
-
-    #[inline]
-    pub(super) const fn insert_number(&mut self, number: usize) {
-        self.0[number / 64] |= 1 << (number % 64);
-    }
-
-    #[inline]
-    pub(super) const fn remove_number(&mut self, number: usize) {
-        self.0[number / 64] &= !(1 << (number % 64));
-    }
-
-    /// With the pseudo-locks of DPC routines, a bit each.
-    pub(super) const fn with_gates(mut self, gates: u32) -> LockSet {
-        self.0[GATES / 64] |= (gates as u64) << (GATES % 64);
-        self
-    }
-
-    /// Adds every message's lock.
-    pub(super) const fn insert_messages(&mut self) {
-        self.0[0] = u64::MAX;
-    }
-
-    /// Whether a lock is in it.
-    #[must_use]
-    pub const fn contains(self, lock: Lock) -> bool {
-        let number = number(lock);
-        self.0[number / 64] >> (number % 64) & 1 != 0
-    }
-
-    /// Whether no lock is in it.
-    #[must_use]
-    #[inline]
-    pub const fn is_empty(self) -> bool {
-        self.0[0] | self.0[1] | self.0[2] == 0
-    }
-
-    /// Whether every lock of it is in `other` too.
-    #[inline]
-    pub(super) const fn is_subset(self, other: LockSet) -> bool {
-        (self.0[0] & !other.0[0]) | (self.0[1] & !other.0[1]) | (self.0[2] & !other.0[2]) == 0
-    }
-
-    /// Whether no lock is in both.
-    pub(super) const fn is_disjoint(self, other: LockSet) -> bool {
-        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) | (self.0[2] & other.0[2]) == 0
-    }
-
-    /// What is in either.
-    pub(super) const fn union(self, other: LockSet) -> LockSet {
-        LockSet([self.0[0] | other.0[0], self.0[1] | other.0[1], self.0[2] | other.0[2]])
-    }
-
-    /// Interrupt or a message's lock is in it: what runs is at device level.
-    #[inline]
-    pub(super) const fn has_interrupt_rank(self) -> bool {
-        self.0[0] | (self.0[1] & 1 << (INTERRUPT % 64)) != 0
-    }
-
-    /// Some message's lock is in it.
-    pub(super) const fn has_message(self) -> bool {
-        self.0[0] != 0
-    }
-
-    /// A message's lock above `message` is in it.
-    #[inline]
-    pub(super) const fn has_message_above(self, message: u8) -> bool {
-        self.0[0] & (u64::MAX << (message % 64)) & !(1 << (message % 64)) != 0
-    }
-
-    /// Which kinds of locks are in it, a bit each: StartIo, Interrupt, Dpc, Message, Executive from bit 0 up.
-    /// Small enough to index a coverage map.
-    #[must_use]
-    #[inline]
-    pub const fn kinds(self) -> u8 {
-        let adapter = (self.0[1] & 3) as u8;
-        let dpcs = self.0[1] & (((1 << DPCS_MAX) - 1) << (DPCS % 64)) != 0;
-        let executives =
-            (self.0[1] >> (EXECUTIVES % 64)) | (self.0[2] & ((1 << (GATES - 128)) - 1)) != 0;
-        adapter | (dpcs as u8) << 2 | (self.has_message() as u8) << 3 | (executives as u8) << 4
-    }
-
-    /// The locks in it.
-    pub fn iter(self) -> impl Iterator<Item = Lock> {
-        (0..LOCKS).map(lock_of).filter(move |&lock| self.contains(lock))
-    }
+/// What an acquire tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) api: LockApi,
+    /// The level below which the holder may not fall.
+    pub(super) level: Irql,
+    pub(super) site: Site,
 }
 
 /// How a lock is held.
@@ -149,6 +29,9 @@ pub(super) struct Held {
     pub(super) owner: u8,
     /// Callbacks active on it when the lock was taken.
     pub(super) depth: u8,
+    /// How deep the callback is that the lock was taken in, or for; [`NONE`] while StorPort holds it and has not
+    /// called yet, or has been returned to: an interrupt can come in between.
+    pub(super) callback: u8,
     /// The lock that the processor had taken before this one, by number; [`NONE`] for the first.
     below: u8,
     pub(super) api: LockApi,
@@ -163,6 +46,7 @@ impl Held {
     const FREE: Held = Held {
         owner: NONE,
         depth: 0,
+        callback: NONE,
         below: NONE,
         api: LockApi::Port,
         level: Irql::PASSIVE,
@@ -172,13 +56,13 @@ impl Held {
 
     /// StorPort took it, for a callback that it was about to make.
     pub(super) const fn by_port(&self) -> bool {
-        matches!(self.api, LockApi::Port | LockApi::Synchronize)
+        is_by_port(self.api)
     }
+}
 
-    /// How deep the callback is that the lock was taken for, or in.
-    pub(super) const fn callback(&self) -> u8 {
-        self.depth + self.by_port() as u8
-    }
+/// Whether StorPort takes a lock so, around a callback.
+const fn is_by_port(api: LockApi) -> bool {
+    matches!(api, LockApi::Port | LockApi::Synchronize)
 }
 
 /// An active callback.
@@ -223,6 +107,8 @@ pub(super) struct Processor {
     /// Time spent in callbacks that interrupted others, in nanoseconds: what is not the fault of the
     /// interrupted.
     pub(super) nested_ns: u64,
+    /// Where it last began to wait for a lock.
+    pub(super) waits_at: Site,
     frames: [Frame; DEPTH_MAX],
 }
 
@@ -233,6 +119,7 @@ impl Processor {
         held: LockSet::EMPTY,
         gates: 0,
         nested_ns: 0,
+        waits_at: Site::Port,
         frames: [Frame::EMPTY; DEPTH_MAX],
     };
 
@@ -277,7 +164,10 @@ impl Processor {
 
     /// As [`Processor::path`], but beginning with the callback that holds a lock, which it interrupted.
     pub(super) fn path_from(&self, held: &Held) -> Path {
-        let holder = usize::from(held.callback()).min(self.frames().len());
+        if held.callback == NONE {
+            return self.path();
+        }
+        let holder = usize::from(held.callback).min(self.frames().len());
         let frames = &self.frames()[..holder];
         let mut path = Path::EMPTY;
         if let Some(frame) = frames.iter().rev().find(|f| f.routine != Routine::Synchronized) {
@@ -343,17 +233,15 @@ impl State {
 
     /// Back to nothing held and nothing active.
     pub(super) fn reset(&mut self) {
-        for (word, bits) in self.used.0.iter_mut().enumerate() {
-            while *bits != 0 {
-                self.locks[word * 64 + bits.trailing_zeros() as usize].owner = NONE;
-                *bits &= *bits - 1;
-            }
+        while let Some(number) = self.used.pop_number() {
+            self.locks[number].owner = NONE;
         }
         while self.used_processors != 0 {
             let processor = &mut self.processors[self.used_processors.trailing_zeros() as usize];
             (processor.depth, processor.top) = (0, NONE);
             processor.held = LockSet::EMPTY;
             (processor.gates, processor.nested_ns) = (0, 0);
+            processor.waits_at = Site::Port;
             self.used_processors &= self.used_processors - 1;
         }
     }
@@ -372,9 +260,14 @@ impl State {
     }
 
     /// How `lock` is held; `None` if nobody holds it.
-    #[inline]
     pub(super) fn held(&self, lock: Lock) -> Option<&Held> {
-        let held = &self.locks[number(lock)];
+        self.held_at(number(lock))
+    }
+
+    /// As [`State::held`], by the lock's number.
+    #[inline]
+    pub(super) fn held_at(&self, number: usize) -> Option<&Held> {
+        let held = &self.locks[number % LOCKS];
         (held.owner != NONE).then_some(held)
     }
 
@@ -390,55 +283,89 @@ impl State {
     }
 
     /// The lock that a processor took last.
-    #[inline]
     pub(super) fn newest(&self, processor: u8) -> Option<Lock> {
         let top = self.processor(processor).top;
         (top != NONE).then(|| lock_of(usize::from(top)))
     }
 
+    /// Whether the lock of that number is the one that a processor took last.
+    #[inline]
+    pub(super) fn is_newest(&self, processor: u8, number: usize) -> bool {
+        usize::from(self.processor(processor).top) == number
+    }
+
     /// Notes an acquire. A lock that somebody holds according to the events so far changes hands, so that no
     /// stream of events can break the lists.
     #[inline]
-    pub(super) fn acquire(
-        &mut self,
-        processor: u8,
-        lock: Lock,
-        api: LockApi,
-        level: Irql,
-        site: Site,
-    ) {
-        let index = number(lock);
-        if self.locks[index].owner != NONE {
-            self.release(lock);
+    pub(super) fn acquire(&mut self, processor: u8, number: usize, taken: Taken) {
+        if self.locks[number % LOCKS].owner != NONE {
+            self.release(number);
         }
-        self.used.insert_number(index);
+        self.used.insert_number(number);
         let owner = processor % PROCESSORS_MAX as u8;
         let p = self.processor_mut(owner);
+        let Taken { api, level, site } = taken;
+        let depth = p.depth;
+        let callback = if is_by_port(api) { NONE } else { depth };
         let held =
-            Held { owner, depth: p.depth, below: p.top, api, level, nested_ns: p.nested_ns, site };
-        p.top = index as u8;
-        p.held.insert_number(index);
-        self.locks[index] = held;
+            Held { owner, depth, callback, below: p.top, api, level, nested_ns: p.nested_ns, site };
+        p.top = number as u8;
+        p.held.insert_number(number);
+        self.locks[number % LOCKS] = held;
     }
 
-    /// Notes a release.
+    /// The `count` locks that StorPort took last were for the callback that begins now.
     #[inline]
-    pub(super) fn release(&mut self, lock: Lock) {
-        let index = number(lock);
-        let Held { owner, below, .. } = self.locks[index];
+    pub(super) fn give_to_callback(&mut self, processor: u8, count: u32) {
+        let p = self.processor(processor);
+        let (mut next, callback) = (p.top, p.depth);
+        for _ in 0..count {
+            match self.locks.get_mut(usize::from(next)) {
+                Some(held) if held.by_port() && held.callback == NONE => {
+                    held.callback = callback;
+                    next = held.below;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The innermost callback has returned; StorPort still holds what it took for it.
+    #[inline]
+    pub(super) fn take_from_callback(&mut self, processor: u8, depth: u8) {
+        let mut next = self.processor(processor).top;
+        while let Some(held) = self.locks.get_mut(usize::from(next))
+            && held.by_port()
+            && held.callback == depth
+        {
+            held.callback = NONE;
+            next = held.below;
+        }
+    }
+
+    /// Notes a release of the lock of that number.
+    #[inline]
+    pub(super) fn release(&mut self, number: usize) {
+        let Held { owner, below, .. } = self.locks[number % LOCKS];
         if owner == NONE {
             return;
         }
-        self.locks[index].owner = NONE;
-        let p = &mut self.processors[usize::from(owner)];
-        p.held.remove_number(index);
-        if p.top == index as u8 {
+        self.locks[number % LOCKS].owner = NONE;
+        let p = &mut self.processors[usize::from(owner) % PROCESSORS_MAX];
+        p.held.remove_number(number);
+        if usize::from(p.top) == number {
             p.top = below;
-            return;
+        } else {
+            let top = p.top;
+            self.unlink(top, number as u8, below);
         }
-        let mut above = p.top;
+    }
+
+    /// Takes a lock out of the middle of a processor's list, which begins at `above`.
+    #[cold]
+    fn unlink(&mut self, mut above: u8, number: u8, below: u8) {
         while let Some(held) = self.locks.get_mut(usize::from(above)) {
-            if held.below == index as u8 {
+            if held.below == number {
                 held.below = below;
                 return;
             }
@@ -451,57 +378,19 @@ impl State {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_lock_has_its_own_number() {
-        for index in 0..LOCKS {
-            assert_eq!(number(lock_of(index)), index);
-        }
-    }
-
-    #[test]
-    fn a_set_tells_kinds_apart() {
-        let kinds = |lock| {
-            let mut set = LockSet::EMPTY;
-            set.insert_number(number(lock));
-            assert_eq!(set.iter().collect::<Vec<_>>(), [lock]);
-            set.kinds()
-        };
-        assert_eq!(kinds(Lock::StartIo), 1);
-        assert_eq!(kinds(Lock::Interrupt), 2);
-        for n in [0, DPCS_MAX as u8 - 1] {
-            assert_eq!(kinds(Lock::Dpc(n)), 4);
-        }
-        for n in [0, MESSAGES_MAX as u8 - 1] {
-            assert_eq!(kinds(Lock::Message(n)), 8);
-        }
-        for n in 0..EXECUTIVE_LOCKS_MAX as u8 {
-            assert_eq!(kinds(Lock::Executive(n)), 16);
-        }
-    }
-
-    #[test]
-    fn messages_above() {
-        let mut set = LockSet::EMPTY;
-        set.insert_number(number(Lock::Message(63)));
-        assert!(
-            set.has_message_above(62) && set.has_message_above(0) && !set.has_message_above(63)
-        );
-        set = LockSet::EMPTY;
-        set.insert_number(number(Lock::Message(0)));
-        assert!(!set.has_message_above(0));
-    }
+    const TAKEN: Taken = Taken { api: LockApi::Spin, level: Irql::DISPATCH, site: Site::Port };
 
     #[test]
     fn a_release_from_the_middle_keeps_the_rest() {
         let mut state = State::new();
         let locks = [Lock::StartIo, Lock::Dpc(3), Lock::Interrupt];
         for lock in locks {
-            state.acquire(1, lock, LockApi::Spin, Irql::DISPATCH, Site::Port);
+            state.acquire(1, number(lock), TAKEN);
         }
-        state.release(Lock::Dpc(3));
+        state.release(number(Lock::Dpc(3)));
         let held: Vec<_> = state.held_by(1).map(|(lock, _)| lock).collect();
         assert_eq!(held, [Lock::Interrupt, Lock::StartIo]);
-        state.acquire(0, Lock::Interrupt, LockApi::Spin, Irql::DISPATCH, Site::Port);
+        state.acquire(0, number(Lock::Interrupt), TAKEN);
         assert_eq!(state.held_by(1).count(), 1, "it changed hands");
         state.reset();
         assert!(state.newest(0).is_none() && state.newest(1).is_none());

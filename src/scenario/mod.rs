@@ -7,6 +7,7 @@
 
 pub mod codec;
 mod line;
+pub mod mutate;
 pub mod setup;
 pub mod step;
 pub mod text;

@@ -2,8 +2,9 @@
 //! queues.
 //!
 //! StorPort calls it again, on the same device extension, to power up an adapter whose restart it does
-//! not ask for; then everything is there already and only ConfigInfo is to be filled anew. That call may
-//! come at DISPATCH_LEVEL and a crash dump's at HIGH_LEVEL, so the registry is read in neither.
+//! not ask for. What was learnt the first time still holds then, and the registers are still mapped; the
+//! uncached extension is asked for again, and StorPort gives the same one. That call may come at
+//! DISPATCH_LEVEL and a crash dump's at HIGH_LEVEL, so the registry is read in neither.
 
 use super::memory::uncached_bytes;
 use super::prp::{LIST_ENTRIES, TRANSFER_BYTES_MAX};
@@ -37,12 +38,8 @@ impl Nvme {
         if !self.map(port, config, range) {
             return SpReturn::ERROR;
         }
-        if again {
-            self.limit_requests(port, config);
-            return SpReturn::FOUND;
-        }
-        let found = self.survey(port).and_then(|()| self.claim_memory(port, config));
-        if let Err(result) = found {
+        let surveyed = if again { Ok(()) } else { self.survey(port) };
+        if let Err(result) = surveyed.and_then(|()| self.claim_memory(port, config)) {
             let base = self.registers.unmap(port);
             // SAFETY: `map` got it from StorPortGetDeviceBase, and `unmap` has forgotten it.
             unsafe { port.free_device_base(base.cast()) };

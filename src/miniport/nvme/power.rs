@@ -45,13 +45,16 @@ impl Nvme {
             ScsiAdapterControlType::STOP_ADAPTER => self.stop(port),
             ScsiAdapterControlType::RESTART_ADAPTER => self.restart(port),
             ScsiAdapterControlType::POWER => {
+                let power = parameters.cast::<StorAdapterControlPower>();
+                if power.is_null() {
+                    return false;
+                }
                 // SAFETY: the parameter of this control type, valid for the call.
-                match unsafe { parameters.cast::<StorAdapterControlPower>().as_ref() } {
-                    Some(power) if power.power_state == StorDevicePowerState::D0 => {
-                        self.restart(port);
-                    }
-                    Some(_) => self.stop(port),
-                    None => return false,
+                let state = unsafe { (&raw const (*power).power_state).read_unaligned() };
+                if state == StorDevicePowerState::D0 {
+                    self.restart(port);
+                } else {
+                    self.stop(port);
                 }
             }
             ScsiAdapterControlType::SURPRISE_REMOVAL => self.remove(port),

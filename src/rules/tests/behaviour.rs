@@ -75,6 +75,7 @@ fn in_a_crash_dump_locks_levels_and_time_do_not_count() {
     t.configure(|a| a.dump = true);
     t.enter(Routine::StartIo).acquire(Lock::StartIo).acquire(Lock::Dpc(0)).wait_for(Lock::Dpc(0));
     t.call_with(Ddi::StallExecution, 500, 0).call(Ddi::AllocatePool).release(Lock::Dpc(5));
+    t.tell(Kind::ExecutiveUninitialized { lock: 0 });
     let misuse = LockMisuse::NotPerMessage;
     t.tell(Kind::LockMisused { api: LockApi::Msi, release: false, misuse }).leave();
     assert!(t.findings().is_empty(), "{:?}", t.findings());

@@ -54,6 +54,18 @@ pub(super) const CASES: &[Case] = &[
             t.leave();
         },
     ),
+    // StorPortSynchronizeAccess holds Interrupt for as long as the driver's routine takes.
+    Case::warning(
+        RuleId::TimeLockHeld,
+        |t| {
+            t.enter(Routine::Dpc).synchronize().leave();
+            t.after_us(26).release(Lock::Interrupt).leave();
+        },
+        |t| {
+            t.enter(Routine::Dpc).synchronize().leave();
+            t.after_us(25).release(Lock::Interrupt).leave();
+        },
+    ),
     // What interrupts the holder is not the holder's fault.
     Case::warning(
         RuleId::TimeLockHeld,

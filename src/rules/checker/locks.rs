@@ -1,0 +1,236 @@
+//! Following callbacks and locks: the events that nearly every decision of a run makes.
+
+use super::{Checker, NearMiss};
+use crate::event::{Event, Flow, Interrupts, Lock, LockApi, Routine, Site};
+use crate::rules::graph::Nesting;
+use crate::rules::lockset::{LockSet, number};
+use crate::rules::order::{self, Cell, Kinds};
+use crate::rules::state::{Frame, Taken};
+use crate::rules::{balance, irql, time};
+use crate::storport::Irql;
+
+impl Checker {
+    // Callbacks.
+
+    #[inline]
+    pub(super) fn entered(&mut self, event: &Event, routine: Routine, subject: u16) -> Flow {
+        if routine == Routine::FindAdapter && event.irql == Irql::HIGH {
+            // Nothing else calls it at HIGH_LEVEL, and what it is said to be comes only when it returns.
+            self.adapter.dump = true;
+        }
+        let p = self.state.processor_mut(event.processor);
+        let cell = match (routine, p.frame()) {
+            (Routine::Synchronized, Some(caller)) => {
+                Cell { held: Kinds::INTERRUPT, held_doubtful: false, ..caller.cell }
+            }
+            _ => order::cell(routine, subject, &self.adapter),
+        };
+        let over_lock = matches!(routine, Routine::Interrupt | Routine::MessageInterrupt)
+            && p.held.kinds() & (Kinds::START_IO.0 | Kinds::DPC.0 | Kinds::EXECUTIVE.0) != 0;
+        self.near = over_lock.then_some(NearMiss::InterruptOverLock);
+        let nested_ns = p.nested_ns;
+        p.enter(Frame {
+            routine,
+            subject,
+            irql: event.irql,
+            cell,
+            overlong: false,
+            nested_ns,
+            irql_site: Site::Port,
+        });
+        self.state.give_to_callback(event.processor, cell.held.0.count_ones());
+        Flow::Continue
+    }
+
+    #[inline]
+    pub(super) fn left(&mut self, event: &Event, busy_ns: u32) -> Flow {
+        let p = self.state.processor(event.processor);
+        let Some(frame) = p.frame().copied() else { return Flow::Continue };
+        let interrupted_ns = p.nested_ns - frame.nested_ns;
+        let own_ns = u64::from(busy_ns).saturating_sub(interrupted_ns);
+        let mut verdict = None;
+        if !self.adapter.dump {
+            verdict = balance::at_return(&self.state, event.processor)
+                .or_else(|| irql::left(p, event.irql))
+                .or_else(|| time::left(&frame, &self.adapter, own_ns));
+        }
+        let flow = self.object(event, verdict);
+        let p = self.state.processor_mut(event.processor);
+        let depth = p.depth;
+        p.leave(&frame, busy_ns);
+        self.state.take_from_callback(event.processor, depth);
+        flow
+    }
+
+    // Locks.
+
+    pub(super) fn waited(&mut self, event: &Event, lock: Lock, api: LockApi, holder: u8) -> Flow {
+        if self.adapter.dump {
+            return Flow::Continue;
+        }
+        if holder == event.processor
+            && let Some(own) = balance::own_hold(&self.state, holder, lock)
+        {
+            self.waits_for_itself = true;
+            let verdict = balance::self_wait(&self.state, event.processor, (lock, own), api);
+            return self.object(event, Some(verdict));
+        }
+        let p = self.state.processor_mut(event.processor);
+        p.waits_at = event.site;
+        self.near = (!p.held.is_empty()).then_some(NearMiss::WaitsHolding);
+        self.requested(event, lock, api)
+    }
+
+    #[inline]
+    pub(super) fn acquired(
+        &mut self,
+        event: &Event,
+        lock: Lock,
+        api: LockApi,
+        irql: Irql,
+        contended: bool,
+    ) -> Flow {
+        let mut flow = Flow::Continue;
+        if !self.adapter.dump {
+            if !contended {
+                flow = self.requested(event, lock, api);
+            }
+            // What StorPort nests, for itself or because an interrupt comes, is no choice of the driver's.
+            let nests = !matches!(api, LockApi::Port);
+            if flow == Flow::Continue
+                && nests
+                && !self.state.processor(event.processor).held.is_empty()
+            {
+                flow = self.nested(event, lock);
+            }
+            flow = match lock {
+                _ if flow == Flow::Stop => flow,
+                Lock::Executive(n) => {
+                    let verdict = self.executives.acquire(n, api);
+                    self.object(event, verdict)
+                }
+                Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
+                    self.takes_all_messages(event)
+                }
+                _ => flow,
+            };
+        }
+        let level = match lock {
+            Lock::Interrupt | Lock::Message(_) => irql,
+            _ => irql.min(Irql::DISPATCH),
+        };
+        let taken = Taken { api, level, site: event.site };
+        self.state.acquire(event.processor, number(lock), taken);
+        flow
+    }
+
+    /// The driver asks for a lock: the tables, the order and the level, once for each request.
+    #[inline]
+    fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
+        let p = self.state.processor(event.processor);
+        if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, event.irql) {
+            return Flow::Continue;
+        }
+        let verdict = order::request(&self.state, event.processor, lock)
+            .or_else(|| irql::request(lock, api, event.irql));
+        self.object(event, verdict)
+    }
+
+    /// A lock is acquired under others: notes the orders, and the cycle that they close.
+    fn nested(&mut self, event: &Event, lock: Lock) -> Flow {
+        let p = self.state.processor(event.processor);
+        self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
+        let holding = self.holding(event.processor);
+        let mut closed = None;
+        for (held_lock, held) in self.state.held_by(event.processor) {
+            let nesting = Nesting { held: held_lock, acquired: lock, holding, site: event.site };
+            if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
+                continue;
+            }
+            self.near = Some(NearMiss::NewNesting);
+            closed = self.graph.add(&nesting, p.path()).or(closed);
+        }
+        match closed {
+            Some(cycle) => self.cycle(event, cycle),
+            None => Flow::Continue,
+        }
+    }
+
+    /// The driver takes every message's lock at once, one after the other: an order too.
+    fn takes_all_messages(&mut self, event: &Event) -> Flow {
+        let lock = Lock::Interrupt;
+        let holding = self.holding(event.processor);
+        let nesting = Nesting { held: lock, acquired: lock, holding, site: event.site };
+        if self.graph.knows(&nesting) {
+            return Flow::Continue;
+        }
+        match self.graph.add(&nesting, self.path(event.processor)) {
+            Some(cycle) => self.cycle(event, cycle),
+            None => Flow::Continue,
+        }
+    }
+
+    fn is_per_message(&self) -> bool {
+        matches!(self.adapter.interrupts, Interrupts::PerMessage)
+    }
+
+    /// What keeps others out of what a processor does now.
+    fn holding(&self, processor: u8) -> LockSet {
+        let p = self.state.processor(processor);
+        let mut holding = p.held.with_gates(p.gates);
+        if self.is_per_message() && holding.contains(Lock::Interrupt) {
+            holding.insert_messages();
+        }
+        holding
+    }
+
+    #[inline]
+    pub(super) fn released(
+        &mut self,
+        event: &Event,
+        release: &balance::Release,
+        held_ns: u32,
+    ) -> Flow {
+        let number = number(release.lock);
+        let mut flow = Flow::Continue;
+        if !self.adapter.dump && !matches!(release.api, LockApi::Port) {
+            // What StorPortSynchronizeAccess took it gives back well, but how long it held it is the driver's.
+            if !matches!(release.api, LockApi::Synchronize) {
+                flow = self.given_back(event, release, number);
+            }
+            if flow == Flow::Continue {
+                flow = self.held_for(event, (release.lock, number), held_ns);
+            }
+        }
+        if release.holder.is_some() {
+            self.state.release(number);
+        }
+        flow
+    }
+
+    /// The driver gives a lock back: whether it is its own, by the right routine, at the right level.
+    #[inline]
+    fn given_back(&mut self, event: &Event, release: &balance::Release, number: usize) -> Flow {
+        let level = irql::release(release.lock, release.api, event.irql);
+        if release.is_plain(&self.state, number) {
+            self.object(event, level)
+        } else {
+            self.object(event, release.judge(&self.state).or(level))
+        }
+    }
+
+    #[inline]
+    fn held_for(&mut self, event: &Event, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
+        if u64::from(held_ns) <= time::LOCK_HELD_NS_MAX / 2 {
+            return Flow::Continue;
+        }
+        let Some(held) = self.state.held_at(number) else { return Flow::Continue };
+        let nested_ns = self.state.processor(event.processor).nested_ns;
+        let interrupted_ns = nested_ns.saturating_sub(held.nested_ns);
+        let own_ns = u64::from(held_ns).saturating_sub(interrupted_ns);
+        if own_ns > time::LOCK_HELD_NS_MAX / 2 {
+            self.near = Some(NearMiss::HeldLong);
+        }
+        self.object(event, time::released(lock, own_ns))
+    }
+}

@@ -1,0 +1,97 @@
+//! From a rule's objection to a finding: which place it points at, which locks and callbacks it names, and
+//! that each bug is found once.
+
+use super::{Checker, FINDINGS_MAX};
+use crate::event::{Event, Flow, Lock, Site};
+use crate::rules::catalogue::{RuleId, Severity};
+use crate::rules::finding::{FINDING_LOCKS_MAX, Finding};
+use crate::rules::graph::Cycle;
+use crate::rules::verdict::{At, Verdict};
+
+impl Checker {
+    /// Makes a finding of what a rule objects to, if it does.
+    #[inline]
+    pub(super) fn object(&mut self, event: &Event, verdict: Option<Verdict>) -> Flow {
+        match verdict {
+            None => Flow::Continue,
+            Some(verdict) => self.found(event, verdict),
+        }
+    }
+
+    /// A finding without particulars.
+    pub(super) fn finding(&self, event: &Event, rule: RuleId) -> Finding {
+        Finding {
+            rule,
+            severity: rule.rule().severity,
+            locks: [None; FINDING_LOCKS_MAX],
+            path: self.state.processor(event.processor).path(),
+            site: event.site,
+            other_site: None,
+            processor: event.processor,
+            irql: event.irql,
+            time: event.time,
+        }
+    }
+
+    #[cold]
+    fn found(&mut self, event: &Event, verdict: Verdict) -> Flow {
+        let mut finding = self.finding(event, verdict.rule);
+        if verdict.doubtful {
+            finding.severity = Severity::Warning;
+        }
+        let against = verdict.against.filter(|against| Some(*against) != verdict.lock);
+        finding.locks = [verdict.lock, against, None];
+        let p = self.state.processor(event.processor);
+        let taken = |lock: Option<Lock>| lock.and_then(|lock| self.state.held(lock));
+        finding.other_site = taken(verdict.against).map(|held| held.site);
+        match verdict.at {
+            At::Event => {}
+            At::Acquire => {
+                finding.other_site = Some(event.site).filter(|site| *site != Site::Port);
+                finding.site = taken(verdict.lock).map_or(event.site, |held| held.site);
+            }
+            At::IrqlSet => finding.site = p.frame().map_or(event.site, |frame| frame.irql_site),
+        }
+        if verdict.interrupted
+            && let Some(held) = taken(verdict.against)
+        {
+            finding.path = p.path_from(held);
+        }
+        self.report(finding)
+    }
+
+    #[cold]
+    pub(super) fn cycle(&mut self, event: &Event, cycle: Cycle) -> Flow {
+        let mut finding = self.finding(event, RuleId::LockCycle);
+        let mut edges = self.graph.edges_of(cycle);
+        let mut locks = finding.locks.iter_mut();
+        if let (Some(first), Some(slot)) = (edges.next(), locks.next()) {
+            *slot = Some(first.held());
+            (finding.path, finding.site) = (first.path, first.site);
+        }
+        for edge in edges {
+            finding.other_site = finding.other_site.or(Some(edge.site));
+            if let Some(slot) = locks.next() {
+                *slot = Some(edge.held());
+            }
+        }
+        self.report(finding)
+    }
+
+    pub(super) fn report(&mut self, finding: Finding) -> Flow {
+        if self.muted.contains(finding.rule) {
+            return Flow::Continue;
+        }
+        let id = finding.id();
+        let known = self.ids[..self.count].contains(&id);
+        let error = finding.severity == Severity::Error;
+        if !known && (self.count < FINDINGS_MAX || error) {
+            // An error is the last finding of a run, so it may take the place of a warning.
+            let slot = self.count.min(FINDINGS_MAX - 1);
+            (self.findings[slot], self.ids[slot]) = (finding, id);
+            self.count = slot + 1;
+        }
+        self.stopped = error;
+        if error { Flow::Stop } else { Flow::Continue }
+    }
+}

@@ -1,0 +1,356 @@
+//! Mutations of scenarios as bytes: whole steps, whole decisions, single fields.
+//!
+//! An engine's own mutations know nothing of [`codec`](super::codec)'s layout: a byte put in or taken out
+//! shifts every step and decision behind it, so that a mutant has little in common with its parent. These keep
+//! what they do not touch, so that a scenario is bettered piece by piece. An engine mixes them with its own
+//! mutations, and calls [`tidy`] after those.
+
+use super::codec::{DECISION_BYTES, HEADER_BYTES, STEP_BYTES, VERSION};
+use super::{DECISIONS_MAX, STEPS_MAX};
+
+/// Where the number of steps is.
+const COUNT_AT: usize = HEADER_BYTES - 1;
+/// Most mutations made at once.
+const MUTATIONS_MAX: u32 = 4;
+
+/// Mutates the scenario in the first `size` bytes of `buffer`, which has room for the longest mutant that is
+/// wanted, and returns the mutant's size. Equal seeds make equal mutants. The mutant is
+/// [tidy](tidy) unless the buffer is too small for any scenario.
+pub fn mutate(buffer: &mut [u8], size: usize, seed: u64) -> usize {
+    let size = tidy(buffer, size);
+    if size < HEADER_BYTES {
+        return size;
+    }
+    let mut parts = Parts::new(buffer, size);
+    let mut random = Random(seed);
+    for round in 1..=MUTATIONS_MAX {
+        parts.mutate(&mut random);
+        if round == MUTATIONS_MAX || random.below(2) == 0 {
+            break;
+        }
+    }
+    parts.size()
+}
+
+/// Makes a whole scenario of any bytes, with nothing behind it that has no meaning, and returns its size:
+/// today's version, a header, as many steps as it says, whole decisions. If the buffer is too small for a
+/// header, the first byte is set and no more.
+pub fn tidy(buffer: &mut [u8], size: usize) -> usize {
+    let Some(version) = buffer.first_mut() else { return 0 };
+    *version = VERSION;
+    if buffer.len() < HEADER_BYTES {
+        return size.clamp(1, buffer.len());
+    }
+    if size < HEADER_BYTES {
+        buffer[size.max(1)..HEADER_BYTES].fill(0);
+    }
+    let size = size.clamp(HEADER_BYTES, buffer.len());
+    Parts::new(buffer, size).size()
+}
+
+/// A scenario's bytes, cut at its joints.
+struct Parts<'a> {
+    bytes: &'a mut [u8],
+    steps: usize,
+    decisions: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts the first `size` bytes, a header at least.
+    fn new(bytes: &'a mut [u8], size: usize) -> Self {
+        let rest = size - HEADER_BYTES;
+        let said = usize::from(bytes[COUNT_AT]) % (STEPS_MAX + 1);
+        let steps = said.min(rest / STEP_BYTES);
+        let decisions = ((rest - steps * STEP_BYTES) / DECISION_BYTES).min(DECISIONS_MAX);
+        let mut parts = Parts { bytes, steps: 0, decisions };
+        parts.set_steps(steps);
+        parts
+    }
+
+    fn set_steps(&mut self, steps: usize) {
+        self.steps = steps;
+        // At most STEPS_MAX, which fits.
+        self.bytes[COUNT_AT] = steps as u8;
+    }
+
+    fn step_at(&self, step: usize) -> usize {
+        HEADER_BYTES + step * STEP_BYTES
+    }
+
+    fn decision_at(&self, decision: usize) -> usize {
+        self.step_at(self.steps) + decision * DECISION_BYTES
+    }
+
+    fn size(&self) -> usize {
+        self.decision_at(self.decisions)
+    }
+
+    /// One mutation. Scenarios neither grow nor shrink on the whole: that is the engine's to choose.
+    fn mutate(&mut self, random: &mut Random) {
+        match random.below(32) {
+            0..6 => self.change_setup(random),
+            6..12 => self.change_step(random),
+            12..16 => self.insert_step(random),
+            16..18 => self.repeat_steps(random),
+            18..21 => self.erase_steps(random),
+            21..23 => self.swap_steps(random),
+            23..26 => self.insert_decisions(random),
+            26..29 => self.change_decision(random),
+            _ => self.erase_decisions(random),
+        }
+    }
+
+    /// One byte of setup or swarm.
+    fn change_setup(&mut self, random: &mut Random) {
+        let at = 1 + random.below(COUNT_AT - 1);
+        self.bytes[at] = random.value(self.bytes[at]);
+    }
+
+    /// One byte of a step; without any, a new one.
+    fn change_step(&mut self, random: &mut Random) {
+        if self.steps == 0 {
+            return self.insert_step(random);
+        }
+        let at = self.step_at(random.below(self.steps)) + random.below(STEP_BYTES);
+        self.bytes[at] = random.value(self.bytes[at]);
+    }
+
+    /// A new step: random, or like one that is there but for a byte.
+    fn insert_step(&mut self, random: &mut Random) {
+        let mut step = random.next().to_le_bytes();
+        if self.steps > 0 && random.below(2) == 0 {
+            let from = self.step_at(random.below(self.steps));
+            step.copy_from_slice(&self.bytes[from..from + STEP_BYTES]);
+            let byte = random.below(STEP_BYTES);
+            step[byte] = random.value(step[byte]);
+        }
+        let place = random.below(self.steps + 1);
+        if self.open_steps(place, 1) {
+            let at = self.step_at(place);
+            self.bytes[at..at + STEP_BYTES].copy_from_slice(&step);
+        }
+    }
+
+    /// A run of steps once more, somewhere else.
+    fn repeat_steps(&mut self, random: &mut Random) {
+        let Some((first, count)) = random.run(self.steps) else { return };
+        let mut run = [0; STEPS_MAX * STEP_BYTES];
+        let run = &mut run[..count * STEP_BYTES];
+        let from = self.step_at(first);
+        run.copy_from_slice(&self.bytes[from..from + run.len()]);
+        let place = random.below(self.steps + 1);
+        if self.open_steps(place, count) {
+            let at = self.step_at(place);
+            self.bytes[at..at + run.len()].copy_from_slice(run);
+        }
+    }
+
+    fn erase_steps(&mut self, random: &mut Random) {
+        let Some((first, count)) = random.run(self.steps) else { return };
+        let end = self.size();
+        self.bytes.copy_within(self.step_at(first + count)..end, self.step_at(first));
+        self.set_steps(self.steps - count);
+    }
+
+    fn swap_steps(&mut self, random: &mut Random) {
+        if self.steps > 1 {
+            let (a, b) = (random.below(self.steps), random.below(self.steps));
+            for byte in 0..STEP_BYTES {
+                self.bytes.swap(self.step_at(a) + byte, self.step_at(b) + byte);
+            }
+        }
+    }
+
+    /// Makes room for `count` steps before step `place`, if there is any. Their bytes are not set yet.
+    fn open_steps(&mut self, place: usize, count: usize) -> bool {
+        let fits = self.size() + count * STEP_BYTES <= self.bytes.len();
+        if fits && self.steps + count <= STEPS_MAX {
+            let (from, end) = (self.step_at(place), self.size());
+            self.bytes.copy_within(from..end, from + count * STEP_BYTES);
+            self.set_steps(self.steps + count);
+            return true;
+        }
+        false
+    }
+
+    fn insert_decisions(&mut self, random: &mut Random) {
+        let room = (self.bytes.len() - self.size()) / DECISION_BYTES;
+        let Some((_, count)) = random.run(room.min(DECISIONS_MAX - self.decisions)) else { return };
+        let (at, end) = (self.decision_at(random.below(self.decisions + 1)), self.size());
+        self.bytes.copy_within(at..end, at + count * DECISION_BYTES);
+        for decision in self.bytes[at..][..count * DECISION_BYTES].chunks_mut(DECISION_BYTES) {
+            decision.copy_from_slice(&[random.distance(), random.byte()]);
+        }
+        self.decisions += count;
+    }
+
+    /// A departure from the calm choice comes sooner or later, or is another one.
+    fn change_decision(&mut self, random: &mut Random) {
+        if self.decisions > 0 {
+            let at = self.decision_at(random.below(self.decisions));
+            match random.below(4) {
+                0 => self.bytes[at] = self.bytes[at].wrapping_add(1),
+                1 => self.bytes[at] = self.bytes[at].wrapping_sub(1),
+                2 => self.bytes[at] = random.distance(),
+                _ => self.bytes[at + 1] = random.value(self.bytes[at + 1]),
+            }
+        }
+    }
+
+    fn erase_decisions(&mut self, random: &mut Random) {
+        let Some((first, count)) = random.run(self.decisions) else { return };
+        let end = self.size();
+        self.bytes.copy_within(self.decision_at(first + count)..end, self.decision_at(first));
+        self.decisions -= count;
+    }
+}
+
+/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next() as u8
+    }
+
+    /// A number below `bound`, which is not 0.
+    fn below(&mut self, bound: usize) -> usize {
+        (((self.next() >> 32) * bound as u64) >> 32) as usize
+    }
+
+    /// Another value for a field: any, the first, a neighbour, or one bit changed.
+    fn value(&mut self, old: u8) -> u8 {
+        match self.below(8) {
+            0 => 0,
+            1 => old.wrapping_add(1),
+            2 => old.wrapping_sub(1),
+            3 => old ^ 1 << self.below(8),
+            _ => self.byte(),
+        }
+    }
+
+    /// Decision points to pass calmly: few more often than many.
+    fn distance(&mut self) -> u8 {
+        self.byte() >> self.below(8)
+    }
+
+    /// Where a run of things begins, of `count` that there are, and how long it is: one most often, seldom
+    /// many. `None` if there are none.
+    fn run(&mut self, count: usize) -> Option<(usize, usize)> {
+        let first = (count > 0).then(|| self.below(count))?;
+        let longest = (count - first).min(1 << self.below(5));
+        Some((first, 1 + self.below(longest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::codec::{self, SCENARIO_BYTES_MAX};
+    use crate::scenario::{Scenario, StepKind};
+
+    #[test]
+    fn every_mutant_of_any_bytes_is_a_whole_scenario() {
+        let mut random = Random(1);
+        let mut buffer = [0; SCENARIO_BYTES_MAX];
+        for seed in 0..20_000 {
+            let room = HEADER_BYTES + random.below(SCENARIO_BYTES_MAX - HEADER_BYTES + 1);
+            let buffer = &mut buffer[..room];
+            buffer.fill_with(|| random.byte());
+            let size = random.below(room + 1);
+            let size = mutate(buffer, size, seed);
+            assert!(size <= room);
+            codec::read(&buffer[..size]).expect("a whole scenario");
+        }
+    }
+
+    #[test]
+    fn a_buffer_too_small_for_a_scenario_gets_a_version() {
+        for room in 1..HEADER_BYTES {
+            let mut buffer = vec![7; room];
+            for size in 0..=room {
+                let mutant = mutate(&mut buffer, size, 3);
+                assert!((1..=room).contains(&mutant) && mutant >= size);
+                assert_eq!(buffer[0], VERSION);
+            }
+        }
+        assert_eq!(mutate(&mut [], 0, 3), 0);
+    }
+
+    #[test]
+    fn tidying_keeps_the_meaning_of_a_whole_scenario() {
+        let mut random = Random(2);
+        for _ in 0..2_000 {
+            let mut bytes = [0; SCENARIO_BYTES_MAX];
+            bytes.fill_with(|| random.byte());
+            let size = mutate(&mut bytes, SCENARIO_BYTES_MAX, random.next());
+            let scenario = codec::decode(&bytes[..size]);
+            assert_eq!(tidy(&mut bytes, size), size);
+            assert_eq!(codec::decode(&bytes[..size]), scenario);
+        }
+    }
+
+    /// Mutates the empty scenario again and again, and asks `reached` of every mutant.
+    fn within(mutants: u64, mut reached: impl FnMut(&Scenario) -> bool) -> bool {
+        let mut buffer = [0; SCENARIO_BYTES_MAX];
+        let mut size = tidy(&mut buffer, 0);
+        (0..mutants).any(|seed| {
+            size = mutate(&mut buffer, size, seed);
+            reached(&codec::decode(&buffer[..size]))
+        })
+    }
+
+    #[test]
+    fn mutation_alone_reaches_everything() {
+        for kind in StepKind::ALL {
+            let has_kind = |s: &Scenario| s.steps.iter().any(|step| step.kind() == kind);
+            assert!(within(2_000, has_kind), "no {kind:?} in 2,000 mutants");
+        }
+        assert!(within(20_000, |s| s.steps.len() == STEPS_MAX), "steps never fill a scenario");
+        assert!(within(20_000, |s| s.schedule.len() > 32), "schedules stay short");
+        let mut lengths = (false, false);
+        assert!(within(20_000, |s| {
+            lengths.0 |= s.steps.len() > 8;
+            lengths.1 |= lengths.0 && s.steps.is_empty();
+            lengths.1
+        }));
+    }
+
+    #[test]
+    fn a_mutation_leaves_most_of_a_scenario_alone() {
+        let mut parent = [0; SCENARIO_BYTES_MAX];
+        let mut size = tidy(&mut parent, 0);
+        for seed in 0..400 {
+            size = mutate(&mut parent, size, seed);
+        }
+        let before = codec::decode(&parent[..size]);
+        assert!(before.steps.len() > 3, "the parent has steps to lose");
+        let kept = (0..1_000).filter(|&seed| {
+            let mut mutant = parent;
+            let size = mutate(&mut mutant, size, seed);
+            let after = codec::decode(&mutant[..size]);
+            let kept = before.steps.iter().filter(|step| after.steps.contains(step)).count();
+            2 * kept >= before.steps.len()
+        });
+        assert!(kept.count() > 800);
+    }
+
+    #[test]
+    fn equal_seeds_make_equal_mutants() {
+        let mutant = |seed| {
+            let mut buffer = [0; SCENARIO_BYTES_MAX];
+            let size = mutate(&mut buffer, 0, seed);
+            buffer[..size].to_vec()
+        };
+        assert!((0..100).all(|seed| mutant(seed) == mutant(seed)));
+        assert!((0..100).any(|seed| mutant(seed) != mutant(seed + 1)));
+    }
+}
