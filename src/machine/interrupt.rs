@@ -1,9 +1,12 @@
 //! Interrupts: what is pending for which processor, and the nested call that delivers one.
 //!
 //! Messages are edges: one stays pending until it is delivered. The line is a level: it stays pending while the
-//! device drives it. A message's IRQL depends on its number, so that one message's routine can interrupt
-//! another's, as <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nc-storport-hw_message_signaled_interrupt_routine>
-//! says it may.
+//! device drives it. The upper half of the messages has a higher IRQL than the lower, so that one message's
+//! routine can interrupt another's, as
+//! <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nc-storport-hw_message_signaled_interrupt_routine>
+//! says it may. IRQLs rise with message numbers because the Interrupt lock takes every message's lock in
+//! ascending order: were it otherwise, a nested interrupt would take them in the other order, and StorPort would
+//! deadlock with itself.
 
 use super::lock::Request;
 use super::port::Port;
@@ -13,15 +16,10 @@ use crate::event::Handle;
 use crate::scenario::{Affinity, InterruptKind};
 use crate::storport::Irql;
 
-/// DIRQL of even messages.
-const EVEN: Irql = Irql(5);
-/// DIRQL of odd messages and of the line; while the Interrupt lock is held, of all.
+/// DIRQL of the lower half of the messages.
+const LOWER: Irql = Irql(5);
+/// DIRQL of the upper half and of the line; while the Interrupt lock is held, of all.
 pub(super) const DIRQL: Irql = Irql(6);
-
-/// DIRQL of a message.
-pub(super) fn message_irql(message: u8) -> Irql {
-    if message % 2 == 0 { EVEN } else { DIRQL }
-}
 
 /// What is pending.
 pub(super) struct Interrupts {
@@ -96,6 +94,16 @@ impl Interrupts {
         if self.by_line { u64::from(self.line) | self.pending & 1 } else { self.pending }
     }
 
+    /// The first message of the upper half.
+    fn first_upper(&self) -> u8 {
+        self.messages / 2
+    }
+
+    /// DIRQL of a message.
+    pub(super) fn message_irql(&self, message: u8) -> Irql {
+        if message < self.first_upper() { LOWER } else { DIRQL }
+    }
+
     /// The processor that a message interrupts.
     pub(super) fn target(&self, message: u8) -> u8 {
         let bit = 1_u64 << (message % 64);
@@ -126,13 +134,14 @@ impl<S: Sink> State<S> {
             return 0;
         }
         let irql = self.processors[processor].irql;
-        let mut takes = pending & self.interrupts.routed_to(processor);
+        let takes = pending & self.interrupts.routed_to(processor);
         if irql >= DIRQL {
-            takes = 0;
-        } else if irql >= EVEN && !self.interrupts.by_line {
-            takes &= 0xAAAA_AAAA_AAAA_AAAA;
+            0
+        } else if irql >= LOWER && !self.interrupts.by_line {
+            takes & (u64::MAX << self.interrupts.first_upper())
+        } else {
+            takes
         }
-        takes
     }
 
     /// Tells the sink of interrupts that the device has raised.
@@ -181,7 +190,7 @@ impl<S: Sink + 'static> Port<S> {
             let by_line = s.interrupts.by_line;
             s.interrupts.pending &= !(1 << message);
             let per_message = s.adapter.facts.interrupts == Mode::PerMessage;
-            let irql = if by_line { DIRQL } else { message_irql(message) };
+            let irql = if by_line { DIRQL } else { s.interrupts.message_irql(message) };
             let saved = s.processor().irql;
             s.processor().irql = irql;
             (by_line, per_message, saved)

@@ -13,7 +13,7 @@
 
 use super::catalogue::{Family, Rule, RuleId, Severity, ddi, drivers, storport};
 use super::order::held_in_doubt;
-use super::state::{Held, State};
+use super::state::{Held, NONE, State};
 use super::verdict::{At, Verdict};
 use crate::event::{Handle, Lock, LockApi, PROCESSORS_MAX, Routine};
 use crate::storport::Irql;
@@ -334,7 +334,9 @@ pub(super) fn self_wait(
     let p = state.processor(processor);
     let verdict = verdict.doubtful(held_in_doubt(p, held));
     let frames = p.frames();
-    let inner = frames.get(usize::from(held.callback())..).unwrap_or(&[]);
+    // What runs inside the callback that holds it; inside StorPort, while that has no callback for it.
+    let outer = if held.callback == NONE { held.depth } else { held.callback };
+    let inner = frames.get(usize::from(outer)..).unwrap_or(&[]);
     if matches!(api, LockApi::Port) {
         return super::interrupt::between(verdict, inner, Some(lock));
     }

@@ -10,7 +10,7 @@
 //! down.
 //!
 //! Areas verified: cycles of two to [`CYCLE_MAX`] locks, over the whole run and all processors, among all locks of
-//! [`Lock`], whoever took them.
+//! [`Lock`]; the lock that is held may be StorPort's, the one that is acquired under it is the driver's.
 //!
 //! Areas not verified: longer cycles; more than [`EDGES_MAX`] edges in one run; edges kept apart by time alone
 //! (initialisation against I/O) are not known to be, but the tables allow no locks there; descending chains over

@@ -256,6 +256,6 @@ fn out_of_order(state: &State, processor: u8, lock: Lock) -> Verdict {
 
 /// Whether StorPort holds the lock only according to a page that the lock tables contradict.
 pub(super) fn held_in_doubt(p: &Processor, held: &super::state::Held) -> bool {
-    let callback = usize::from(held.callback()).wrapping_sub(1);
+    let callback = usize::from(held.callback).wrapping_sub(1);
     held.by_port() && p.frames().get(callback).is_some_and(|frame| frame.cell.held_doubtful)
 }

@@ -29,6 +29,9 @@ pub(super) struct Held {
     pub(super) owner: u8,
     /// Callbacks active on it when the lock was taken.
     pub(super) depth: u8,
+    /// How deep the callback is that the lock was taken in, or for; [`NONE`] while StorPort holds it and has not
+    /// called yet, or has been returned to: an interrupt can come in between.
+    pub(super) callback: u8,
     /// The lock that the processor had taken before this one, by number; [`NONE`] for the first.
     below: u8,
     pub(super) api: LockApi,
@@ -43,6 +46,7 @@ impl Held {
     const FREE: Held = Held {
         owner: NONE,
         depth: 0,
+        callback: NONE,
         below: NONE,
         api: LockApi::Port,
         level: Irql::PASSIVE,
@@ -52,13 +56,13 @@ impl Held {
 
     /// StorPort took it, for a callback that it was about to make.
     pub(super) const fn by_port(&self) -> bool {
-        matches!(self.api, LockApi::Port | LockApi::Synchronize)
+        is_by_port(self.api)
     }
+}
 
-    /// How deep the callback is that the lock was taken for, or in.
-    pub(super) const fn callback(&self) -> u8 {
-        self.depth + self.by_port() as u8
-    }
+/// Whether StorPort takes a lock so, around a callback.
+const fn is_by_port(api: LockApi) -> bool {
+    matches!(api, LockApi::Port | LockApi::Synchronize)
 }
 
 /// An active callback.
@@ -160,7 +164,10 @@ impl Processor {
 
     /// As [`Processor::path`], but beginning with the callback that holds a lock, which it interrupted.
     pub(super) fn path_from(&self, held: &Held) -> Path {
-        let holder = usize::from(held.callback()).min(self.frames().len());
+        if held.callback == NONE {
+            return self.path();
+        }
+        let holder = usize::from(held.callback).min(self.frames().len());
         let frames = &self.frames()[..holder];
         let mut path = Path::EMPTY;
         if let Some(frame) = frames.iter().rev().find(|f| f.routine != Routine::Synchronized) {
@@ -298,11 +305,42 @@ impl State {
         let owner = processor % PROCESSORS_MAX as u8;
         let p = self.processor_mut(owner);
         let Taken { api, level, site } = taken;
+        let depth = p.depth;
+        let callback = if is_by_port(api) { NONE } else { depth };
         let held =
-            Held { owner, depth: p.depth, below: p.top, api, level, nested_ns: p.nested_ns, site };
+            Held { owner, depth, callback, below: p.top, api, level, nested_ns: p.nested_ns, site };
         p.top = number as u8;
         p.held.insert_number(number);
         self.locks[number % LOCKS] = held;
+    }
+
+    /// The `count` locks that StorPort took last were for the callback that begins now.
+    #[inline]
+    pub(super) fn give_to_callback(&mut self, processor: u8, count: u32) {
+        let p = self.processor(processor);
+        let (mut next, callback) = (p.top, p.depth);
+        for _ in 0..count {
+            match self.locks.get_mut(usize::from(next)) {
+                Some(held) if held.by_port() && held.callback == NONE => {
+                    held.callback = callback;
+                    next = held.below;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The innermost callback has returned; StorPort still holds what it took for it.
+    #[inline]
+    pub(super) fn take_from_callback(&mut self, processor: u8, depth: u8) {
+        let mut next = self.processor(processor).top;
+        while let Some(held) = self.locks.get_mut(usize::from(next))
+            && held.by_port()
+            && held.callback == depth
+        {
+            held.callback = NONE;
+            next = held.below;
+        }
     }
 
     /// Notes a release of the lock of that number.

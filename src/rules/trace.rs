@@ -143,11 +143,22 @@ impl Trace {
         self
     }
 
+    /// The innermost routine returns, and StorPort keeps what it holds for it.
+    pub(super) fn leave_held(&mut self) -> &mut Self {
+        self.end_callback();
+        self
+    }
+
+    fn end_callback(&mut self) -> Option<Callback> {
+        let busy_ns = std::mem::take(&mut self.busy_ns);
+        let callback = self.callbacks[usize::from(self.processor)].pop()?;
+        self.port(Kind::Left { routine: callback.routine, result: 1, busy_ns });
+        Some(callback)
+    }
+
     /// The innermost routine returns.
     pub(super) fn leave(&mut self) -> &mut Self {
-        let busy_ns = std::mem::take(&mut self.busy_ns);
-        let Some(callback) = self.callbacks[usize::from(self.processor)].pop() else { return self };
-        self.port(Kind::Left { routine: callback.routine, result: 1, busy_ns });
+        let Some(callback) = self.end_callback() else { return self };
         for lock in callback.port_locks.into_iter().rev() {
             let saved = self.locks[&lock].saved;
             self.give(lock, LockApi::Port, Handle::Same, saved, Site::Port);

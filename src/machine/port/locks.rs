@@ -3,7 +3,7 @@
 //! A handle carries which lock it is for and the number of its acquire, where real StorPort keeps the links
 //! of a queued lock; so a copy, a stale or a foreign handle is told apart at the release.
 
-use super::super::interrupt::{DIRQL, message_irql};
+use super::super::interrupt::DIRQL;
 use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
@@ -237,8 +237,9 @@ impl<S: Sink + 'static> Port<S> {
             return StorStatus::UNSUCCESSFUL;
         }
         let message = message as u8;
-        let saved = self.with(|s| s.processor().irql);
-        let level = Some(saved.max(message_irql(message)));
+        let (saved, level) =
+            self.with(|s| (s.processor().irql, s.interrupts.message_irql(message)));
+        let level = Some(saved.max(level));
         let lock = Lock::Message(message);
         self.take(Request { lock, api: LockApi::Msi, level, handle: 0 }, site);
         *old_irql = u32::from(saved.0);

@@ -200,7 +200,7 @@ impl<S: Sink> State<S> {
             message_data: 0x4000 | message,
             message_address: PhysicalAddress(0xFEE0_0000),
             interrupt_vector: 0x50 + message,
-            interrupt_level: u32::from(super::super::interrupt::message_irql(message as u8).0),
+            interrupt_level: u32::from(self.interrupts.message_irql(message as u8).0),
             interrupt_mode: crate::storport::config::KinterruptMode::LATCHED,
         };
         StorStatus::SUCCESS

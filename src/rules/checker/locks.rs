@@ -20,7 +20,9 @@ impl Checker {
         }
         let p = self.state.processor_mut(event.processor);
         let cell = match (routine, p.frame()) {
-            (Routine::Synchronized, Some(caller)) => Cell { held_doubtful: false, ..caller.cell },
+            (Routine::Synchronized, Some(caller)) => {
+                Cell { held: Kinds::INTERRUPT, held_doubtful: false, ..caller.cell }
+            }
             _ => order::cell(routine, subject, &self.adapter),
         };
         let over_lock = matches!(routine, Routine::Interrupt | Routine::MessageInterrupt)
@@ -36,6 +38,7 @@ impl Checker {
             nested_ns,
             irql_site: Site::Port,
         });
+        self.state.give_to_callback(event.processor, cell.held.0.count_ones());
         Flow::Continue
     }
 
@@ -52,7 +55,10 @@ impl Checker {
                 .or_else(|| time::left(&frame, &self.adapter, own_ns));
         }
         let flow = self.object(event, verdict);
-        self.state.processor_mut(event.processor).leave(&frame, busy_ns);
+        let p = self.state.processor_mut(event.processor);
+        let depth = p.depth;
+        p.leave(&frame, busy_ns);
+        self.state.take_from_callback(event.processor, depth);
         flow
     }
 
@@ -89,8 +95,13 @@ impl Checker {
             if !contended {
                 flow = self.requested(event, lock, api);
             }
-            if flow == Flow::Continue && !self.state.processor(event.processor).held.is_empty() {
-                flow = self.nested(event, lock, api);
+            // What StorPort nests, for itself or because an interrupt comes, is no choice of the driver's.
+            let nests = !matches!(api, LockApi::Port);
+            if flow == Flow::Continue
+                && nests
+                && !self.state.processor(event.processor).held.is_empty()
+            {
+                flow = self.nested(event, lock);
             }
             flow = match lock {
                 _ if flow == Flow::Stop => flow,
@@ -126,16 +137,12 @@ impl Checker {
     }
 
     /// A lock is acquired under others: notes the orders, and the cycle that they close.
-    fn nested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
+    fn nested(&mut self, event: &Event, lock: Lock) -> Flow {
         let p = self.state.processor(event.processor);
         self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
         let holding = self.holding(event.processor);
         let mut closed = None;
         for (held_lock, held) in self.state.held_by(event.processor) {
-            if matches!(api, LockApi::Port) && !(held.by_port() && held.depth == p.depth) {
-                // An interrupt that comes while something is held is no choice of the driver's.
-                break;
-            }
             let nesting = Nesting { held: held_lock, acquired: lock, holding, site: event.site };
             if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
                 continue;

@@ -234,6 +234,28 @@ fn a_cycle_is_the_same_bug_whichever_half_comes_first() {
     assert_eq!(id([halves[0], halves[1]]), id([halves[1], halves[0]]), "one site, two routines");
 }
 
+/// StorPort still holds message 2's lock when its routine has returned, and then message 1 interrupts.
+#[test]
+fn an_interrupt_between_the_return_and_the_release() {
+    let mut t = Trace::new();
+    t.enter_about(Routine::MessageInterrupt, 2).leave_held();
+    t.enter_about(Routine::MessageInterrupt, 1).wait_for(Lock::Message(2));
+    assert_eq!(t.findings().len(), 1);
+    assert_eq!(t.findings()[0].rule, RuleId::InterruptSelfDeadlock);
+
+    let mut t = Trace::new();
+    t.on(1).enter_about(Routine::MessageInterrupt, 1).acquire(Lock::Message(2));
+    t.release(Lock::Message(2)).leave();
+    let warnings = t.findings().len();
+    t.on(0).enter_about(Routine::MessageInterrupt, 2).leave_held();
+    t.enter_about(Routine::MessageInterrupt, 1).leave();
+    assert_eq!(
+        t.findings().len(),
+        warnings,
+        "that StorPort nests them is no order of the driver's"
+    );
+}
+
 #[test]
 fn an_interrupt_over_a_held_lock_is_no_order_of_the_drivers() {
     let mut t = Trace::new();
