@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::output::Output;
+use super::output::{Output, counted};
 use crate::event::{
     Adapter, ConfigurationMistake, Event, Handle, Kind, Lock, LockApi, LockMisuse, Owner,
     PROCESSORS_MAX, Site,
@@ -42,7 +42,7 @@ pub(super) fn write(events: &[Event], processors: usize, output: &mut Output) {
     ));
     for event in events {
         let picture = lanes.after(event);
-        let text = format!("{:indent$}{}", "", what(&event.kind), indent = indent(event));
+        let text = format!("{:indent$}{}", "", what(event), indent = indent(event));
         let site = match event.site {
             Site::Port => String::new(),
             site => site.to_string(),
@@ -132,16 +132,19 @@ impl Row {
             processor: event.processor,
             irql: event.irql.0,
             depth: event.depth,
-            what: what(&event.kind),
+            what: what(event),
             site: event.site.to_string(),
         }
     }
 }
 
 /// What happened, in words.
-fn what(kind: &Kind) -> String {
+fn what(event: &Event) -> String {
+    let kind = &event.kind;
     match *kind {
-        Kind::Started { processors } => format!("= run begins on {processors} processors"),
+        Kind::Started { processors } => {
+            format!("= run begins on {}", counted(processors.into(), "processor"))
+        }
         Kind::Configured(adapter) => format!("= adapter: {}", configuration(&adapter)),
         Kind::Quiescing => "= scenario spent: faults end, everything drains".into(),
         Kind::AdapterStopped { surprise: false } => "= adapter stopped".into(),
@@ -154,6 +157,12 @@ fn what(kind: &Kind) -> String {
         Kind::Crashed => "! the driver crashed".into(),
         Kind::Entered { routine, subject } => format!("> {routine}({subject})"),
         Kind::Left { routine, result, .. } => format!("< {routine} = {result:#x}"),
+        Kind::LockReleased { lock, api, holder, handle, irql, saved, .. } => {
+            let own = holder == Some(event.processor);
+            let whose = if own { String::new() } else { whose(holder) };
+            let by = by(api);
+            format!("- {lock}{by}{whose}{}{}", by_handle(handle), old_irql(irql, saved))
+        }
         _ => lock_event(kind).or_else(|| dpc_event(kind)).unwrap_or_else(|| request_event(kind)),
     }
 }
@@ -185,9 +194,6 @@ fn lock_event(kind: &Kind) -> Option<String> {
         Kind::LockAcquired { lock, api, irql, contended } => {
             let after = if contended { ", after waiting" } else { "" };
             format!("+ {lock}{} -> {irql}{after}", by(api))
-        }
-        Kind::LockReleased { lock, api, holder, handle, irql, saved, .. } => {
-            released(lock, api, holder, handle) + &old_irql(irql, saved)
         }
         Kind::LockMisused { api, release, misuse } => {
             let call = if release { "release" } else { "acquire" };
@@ -229,19 +235,22 @@ fn by(api: LockApi) -> &'static str {
     }
 }
 
-fn released(lock: Lock, api: LockApi, holder: Option<u8>, handle: Handle) -> String {
-    let handle = match handle {
+/// Whose lock is released.
+fn whose(holder: Option<u8>) -> String {
+    match holder {
+        None => ", which nobody held".into(),
+        Some(holder) => format!(", held by cpu {holder}"),
+    }
+}
+
+fn by_handle(handle: Handle) -> &'static str {
+    match handle {
         Handle::Same => "",
         Handle::Copied => ", by a copy of the handle",
         Handle::Stale => ", by a stale handle",
         Handle::OtherLock => ", by another lock's handle",
         Handle::OtherApi => ", by another routine than the acquire's family",
-    };
-    let holder = match holder {
-        None => ", which nobody held".into(),
-        Some(holder) => format!(", held by cpu {holder}"),
-    };
-    format!("- {lock}{}{holder}{handle}", by(api))
+    }
 }
 
 fn old_irql(irql: Irql, saved: Irql) -> String {
