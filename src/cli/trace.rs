@@ -266,7 +266,6 @@ fn misuse_text(misuse: LockMisuse) -> &'static str {
         LockMisuse::DpcForeign => "DpcLock with a STOR_DPC that is copied or not the driver's",
         LockMisuse::NotPerMessage => "a message lock without per-message synchronisation",
         LockMisuse::MessageOutOfRange => "a message that was not granted",
-        LockMisuse::NoInterrupt => "the Interrupt lock of an adapter without interrupt",
         LockMisuse::HandleNeverAcquired => "a handle that no acquire filled",
     }
 }

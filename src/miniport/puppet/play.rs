@@ -93,7 +93,8 @@ impl<P: StorPort + Executive> Frame<'_, P> {
             Op::StateChange => self.state_change(),
 
             Op::StallMicroseconds => port.stall_execution(argument),
-            Op::StallMilliseconds => port.stall_execution(argument * 1000),
+            Op::StallMilliseconds => port.stall_execution(argument * 1_000),
+            Op::StallSeconds => port.stall_execution(argument * 1_000_000),
             Op::QuerySystemTime => _ = port.query_system_time(),
             Op::RequestTimerCall => self.request_timer_call(call),
             Op::InitializeTimer => self.initialize_timer(call),

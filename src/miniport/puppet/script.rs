@@ -1,7 +1,7 @@
 //! The words of a script: which DDI call the puppet makes, in which of its callbacks, with what.
 //!
 //! A [`Call`] is plain data of seven small fields. Its operands are numbers of things that the puppet
-//! owns (handle slots, DPC objects, executive locks, timers), taken modulo how many there are, so every
+//! owns (handle slots, DPC objects, executive locks, timers), brought down to how many there are, so every
 //! call can be played; whether it is *legal* is for the rules to say.
 
 use crate::event::Routine;
@@ -12,11 +12,12 @@ use crate::event::Routine;
 pub const SLOTS: usize = 8;
 /// The first slot that all callbacks share.
 pub const FIRST_SHARED_SLOT: usize = 4;
-/// STOR_DPC objects of the puppet, and as many places to copy them to.
+/// STOR_DPC objects of the puppet, and as many places to copy them to. A larger number means one of those
+/// that are initialised.
 pub const DPCS: usize = 8;
 /// How many of them HwStorPassiveInitializeRoutine initialises.
 pub const DPCS_INITIALIZED: usize = 4;
-/// Executive spin locks of the puppet.
+/// Executive spin locks of the puppet. A larger number means one of those that are initialised.
 pub const EXECUTIVE_LOCKS: usize = 8;
 /// How many of them HwStorFindAdapter initialises.
 pub const EXECUTIVE_LOCKS_INITIALIZED: usize = 4;
@@ -438,6 +439,8 @@ ops! {
     StallMicroseconds(argument);
     /// StorPortStallExecution for `argument` milliseconds.
     StallMilliseconds(argument);
+    /// StorPortStallExecution for `argument` seconds.
+    StallSeconds(argument);
     /// StorPortQuerySystemTime.
     QuerySystemTime();
     /// StorPortNotification(RequestTimerCall) in `argument` milliseconds, 0 cancels; with context Null
@@ -460,8 +463,9 @@ ops! {
     // Memory and resources.
     /// StorPortAllocatePool of 64 bytes into pool slot `slot`, freed before or not.
     AllocatePool(slot);
-    /// StorPortFreePool of it; nothing if it was never allocated.
-    FreePool(slot);
+    /// StorPortFreePool of it; nothing if it is not allocated. With context Foreign: of memory that is not
+    /// pool.
+    FreePool(context slot);
     /// StorPortGetUncachedExtension.
     GetUncachedExtension();
     /// StorPortGetDeviceBase of the first register range.
@@ -509,4 +513,20 @@ ops! {
     // The end.
     /// The driver panics.
     Panic();
+}
+
+impl Op {
+    /// The op that undoes it: the release of an acquire, with the same operands.
+    #[must_use]
+    pub const fn undone_by(self) -> Option<Op> {
+        match self {
+            Op::Acquire | Op::AcquireEx => Some(Op::Release),
+            Op::AcquireMsi => Some(Op::ReleaseMsi),
+            Op::KeAcquire => Some(Op::KeRelease),
+            Op::KeAcquireAtDpcLevel => Some(Op::KeReleaseFromDpcLevel),
+            Op::KeAcquireQueued => Some(Op::KeReleaseQueued),
+            Op::RaiseIrql => Some(Op::RestoreIrql),
+            _ => None,
+        }
+    }
 }

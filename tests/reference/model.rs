@@ -1,0 +1,230 @@
+//! The state of a run as its events tell it, and the verdicts on one event.
+//!
+//! Everything is kept in vectors that are searched from the start, and every rule is asked at every event to which
+//! it could apply.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockstorm::event::{Adapter, Duplex, Event, Kind, Lock, LockApi, Miniport, Routine};
+use lockstorm::storport::Irql;
+
+use crate::orders::Orders;
+use crate::table::Table;
+
+/// A rule's id.
+pub(crate) type Id = &'static str;
+
+/// What one event breaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Rules of which one ends the run; more than one where several sentences fit the event equally well.
+    pub(crate) errors: BTreeSet<Id>,
+    /// Rules that let it go on.
+    pub(crate) warnings: BTreeSet<Id>,
+}
+
+impl Verdict {
+    pub(crate) fn error(&mut self, id: Id) {
+        self.errors.insert(id);
+    }
+
+    pub(crate) fn warning(&mut self, id: Id) {
+        self.warnings.insert(id);
+    }
+}
+
+/// A callback under way.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) routine: Routine,
+    pub(crate) subject: u16,
+    /// IRQL at which it was called.
+    pub(crate) irql: Irql,
+    /// What KeRaiseIrql returned inside it and KeLowerIrql has not taken back.
+    pub(crate) raised: Vec<Irql>,
+}
+
+/// A lock that somebody holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) lock: Lock,
+    pub(crate) api: LockApi,
+    pub(crate) processor: u8,
+    /// Callbacks that were under way on the processor at the acquire.
+    pub(crate) depth: usize,
+    /// IRQL before the acquire.
+    pub(crate) saved: Irql,
+}
+
+impl Held {
+    /// Whether StorPort took it of its own accord.
+    pub(crate) fn is_ports(&self) -> bool {
+        self.api == LockApi::Port
+    }
+}
+
+/// The model.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) table: Table,
+    pub(crate) adapter: Option<Adapter>,
+    /// Callbacks under way, by processor, outermost first.
+    pub(crate) frames: BTreeMap<u8, Vec<Frame>>,
+    /// Every held lock, in the order of the acquires.
+    pub(crate) held: Vec<Held>,
+    /// For which lock each callback of each processor spins.
+    pub(crate) spins: BTreeMap<(u8, usize), Lock>,
+    pub(crate) orders: Orders,
+    /// By which families of routines (queued or not) each executive lock was used.
+    pub(crate) executive_families: BTreeSet<(u8, bool)>,
+}
+
+impl Model {
+    pub(crate) fn new() -> Model {
+        Model {
+            table: Table::read(),
+            adapter: None,
+            frames: BTreeMap::new(),
+            held: Vec::new(),
+            spins: BTreeMap::new(),
+            orders: Orders::default(),
+            executive_families: BTreeSet::new(),
+        }
+    }
+
+    /// Forgets the run.
+    pub(crate) fn reset(&mut self) {
+        self.adapter = None;
+        self.frames.clear();
+        self.held.clear();
+        self.spins.clear();
+        self.orders = Orders::default();
+        self.executive_families.clear();
+    }
+
+    /// Takes the next event of the run and says what it breaks.
+    pub(crate) fn judge(&mut self, event: &Event) -> Verdict {
+        let mut verdict = Verdict::default();
+        let v = &mut verdict;
+        self.check_depth(event);
+        match event.kind {
+            Kind::Configured(adapter) => self.configured(adapter, v),
+            Kind::Entered { routine, subject } => {
+                let frame = Frame { routine, subject, irql: event.irql, raised: Vec::new() };
+                self.frames.entry(event.processor).or_default().push(frame);
+            }
+            Kind::Left { routine, busy_ns, .. } => self.left(event, routine, busy_ns, v),
+            Kind::AdapterStopped { surprise } => {
+                if !surprise && self.held.iter().any(|held| !held.is_ports()) {
+                    v.error("lock.held_at_removal");
+                }
+            }
+            Kind::Finished => {
+                if !self.held.is_empty() {
+                    v.error("lock.leaked");
+                }
+            }
+            Kind::Deadlocked { .. } => v.error("run.deadlock"),
+            Kind::Hung => v.error("run.hang"),
+            Kind::Crashed => v.error("driver.crashed"),
+            _ => {
+                self.judge_locks(event, v);
+                self.judge_rest(event, v);
+            }
+        }
+        verdict
+    }
+
+    /// The number of callbacks under way is the event's own.
+    fn check_depth(&self, event: &Event) {
+        let depth = self.depth(event.processor) + usize::from(matches!(event.kind, Kind::Entered { .. }));
+        assert_eq!(depth, usize::from(event.depth), "callbacks under way at {event:?}");
+    }
+
+    fn configured(&mut self, adapter: Adapter, v: &mut Verdict) {
+        self.adapter = Some(adapter);
+        if adapter.duplex == Duplex::Half && adapter.miniport == Miniport::Physical {
+            v.warning("duplex.half");
+        }
+    }
+
+    fn left(&mut self, event: &Event, routine: Routine, busy_ns: u32, v: &mut Verdict) {
+        let depth = self.depth(event.processor);
+        let frame = self.frames.entry(event.processor).or_default().pop();
+        let frame = frame.expect("a routine that returns was entered");
+        assert_eq!(frame.routine, routine, "{event:?}");
+        let is_its_own = |held: &&Held| {
+            held.processor == event.processor && held.depth == depth && !held.is_ports()
+        };
+        if !self.is_dump(event.processor) && frame.irql < Irql::HIGH {
+            if self.held.iter().any(|held| is_its_own(&held)) {
+                v.error("lock.held_at_return");
+            } else if event.irql != frame.irql {
+                v.error("irql.restore");
+            }
+            duration(routine, u64::from(busy_ns), v);
+        }
+    }
+
+    /// Callbacks under way on a processor.
+    pub(crate) fn depth(&self, processor: u8) -> usize {
+        self.frames.get(&processor).map_or(0, Vec::len)
+    }
+
+    /// The callback that runs on a processor.
+    pub(crate) fn frame(&self, processor: u8) -> Option<&Frame> {
+        self.frames.get(&processor)?.last()
+    }
+
+    /// The callback that runs on a processor; for a routine under StorPortSynchronizeAccess the one that called
+    /// for it.
+    pub(crate) fn caller(&self, processor: u8) -> Option<&Frame> {
+        let frames = self.frames.get(&processor)?;
+        frames.iter().rev().find(|frame| frame.routine != Routine::Synchronized)
+    }
+
+    /// The depth of that callback.
+    pub(crate) fn caller_depth(&self, processor: u8) -> usize {
+        let Some(frames) = self.frames.get(&processor) else { return 0 };
+        let caller = frames.iter().rposition(|frame| frame.routine != Routine::Synchronized);
+        caller.map_or(0, |index| index + 1)
+    }
+
+    /// Whether a crash dump is written, where locks, levels and times mean nothing. Before HwStorFindAdapter has
+    /// returned only its IRQL tells.
+    pub(crate) fn is_dump(&self, processor: u8) -> bool {
+        match self.adapter {
+            Some(adapter) => adapter.dump,
+            None => self.frames.get(&processor).is_some_and(|frames| {
+                frames.first().is_some_and(|frame| frame.irql == Irql::HIGH)
+            }),
+        }
+    }
+
+    /// Whether every message has a lock of its own.
+    pub(crate) fn is_per_message(&self) -> bool {
+        use lockstorm::event::Interrupts;
+        self.adapter.is_some_and(|adapter| adapter.interrupts == Interrupts::PerMessage)
+    }
+}
+
+/// How long a routine may take.
+fn duration(routine: Routine, busy_ns: u64, v: &mut Verdict) {
+    const MICROSECOND: u64 = 1_000;
+    const SECOND: u64 = 1_000_000_000;
+    match routine {
+        Routine::Dpc if busy_ns > 100 * MICROSECOND => v.warning("time.dpc"),
+        Routine::Interrupt | Routine::MessageInterrupt if busy_ns > 50 * MICROSECOND => {
+            v.warning("time.interrupt");
+        }
+        _ => {}
+    }
+    let limit = match routine {
+        Routine::FindAdapter => return,
+        Routine::Initialize => 5 * SECOND,
+        _ => SECOND / 2,
+    };
+    if busy_ns > limit {
+        v.warning("time.routine");
+    }
+}
