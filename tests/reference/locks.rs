@@ -342,7 +342,6 @@ fn misused(misuse: LockMisuse, release: bool, v: &mut Verdict) {
         }
         LockMisuse::NotPerMessage => v.error("lock.not_per_message"),
         LockMisuse::MessageOutOfRange => v.error("lock.message_range"),
-        LockMisuse::NoInterrupt => v.warning("lock.no_interrupt"),
         LockMisuse::HandleNeverAcquired => {
             assert!(release);
             v.error("lock.release_unheld");
