@@ -114,8 +114,6 @@ pub enum LockMisuse {
     NotPerMessage,
     /// A MessageId that the adapter was not granted.
     MessageOutOfRange,
-    /// The Interrupt lock of an adapter that has no interrupt (a virtual miniport).
-    NoInterrupt,
     /// A release with a handle that no acquire ever filled.
     HandleNeverAcquired,
 }

@@ -138,10 +138,8 @@ fn every_rule_has_its_pair() {
         .collect();
     assert_eq!(named("breaks"), expected);
     assert_eq!(named("keeps"), expected);
-    let families: BTreeSet<Family> = expected
-        .iter()
-        .map(|id| RuleId::from_id(id).expect("a rule").rule().family)
-        .collect();
+    let families: BTreeSet<Family> =
+        expected.iter().map(|id| RuleId::from_id(id).expect("a rule").rule().family).collect();
     assert_eq!(families.len(), 11, "{families:?}");
 }
 
@@ -161,8 +159,8 @@ fn each_is_named_for_its_rule() {
 
 #[test]
 fn each_can_be_a_seed() {
-    let mut bytes = Vec::new();
     for example in all() {
+        let mut bytes = Vec::new();
         codec::encode(&example.scenario, &mut bytes);
         assert_eq!(codec::decode(&bytes), example.scenario, "{}", example.name());
     }

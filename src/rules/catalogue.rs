@@ -165,7 +165,6 @@ rules! {
     LockUnknownKind = "lock.unknown_kind", kind::UNKNOWN_KIND;
     LockDpcContext = "lock.dpc_context", kind::DPC_CONTEXT;
     LockContextNotNull = "lock.context_not_null", kind::CONTEXT_NOT_NULL;
-    LockNoInterrupt = "lock.no_interrupt", kind::NO_INTERRUPT;
     LockUninitialized = "lock.uninitialized", kind::UNINITIALIZED;
     LockInitializedTwice = "lock.initialized_twice", kind::INITIALIZED_TWICE;
     LockMixedApi = "lock.mixed_api", kind::MIXED_API;

@@ -236,7 +236,8 @@ impl Checker {
             Kind::AdapterStopped { .. } => {
                 self.dpcs.forget_initialization();
                 self.executives.forget_initialization();
-                self.object(event, balance::held_at_end(&self.state, RuleId::LockHeldAtRemoval))
+                let verdict = self.held_at_end(RuleId::LockHeldAtRemoval);
+                self.object(event, verdict)
             }
             Kind::DpcInitialized { dpc, queued, .. } => {
                 let verdict = self.dpcs.initialize(&self.state, event.processor, dpc, queued);
@@ -285,9 +286,13 @@ impl Checker {
             Kind::ConfigurationWrong { mistake } => config::mistaken(mistake),
             Kind::Hung if !self.waits_for_itself => Verdict::of(RuleId::RunHang),
             Kind::Crashed => Verdict::of(RuleId::DriverCrashed),
-            Kind::Finished => return balance::held_at_end(&self.state, RuleId::LockLeaked),
+            Kind::Finished => return self.held_at_end(RuleId::LockLeaked),
             _ => return None,
         })
+    }
+
+    fn held_at_end(&self, rule: RuleId) -> Option<Verdict> {
+        if self.adapter.dump { None } else { balance::held_at_end(&self.state, rule) }
     }
 
     #[inline]

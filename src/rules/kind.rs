@@ -101,20 +101,6 @@ pub(super) const CONTEXT_NOT_NULL: Rule = Rule {
               // right\nStorPortAcquireSpinLock(ext, StartIoLock, NULL, &h);",
 };
 
-pub(super) const NO_INTERRUPT: Rule = Rule {
-    id: "lock.no_interrupt",
-    family: Family::Kind,
-    severity: Severity::Warning,
-    sentence: "The Interrupt lock is requested although the adapter has no interrupt",
-    why: "A virtual miniport has no interrupt for the lock to belong to. The tables list Interrupt for it all \
-          the same, so this is a warning; what is locked is not documented.",
-    sdv: None,
-    bug_check: None,
-    page: storport!("nf-storport-storportacquirespinlock"),
-    example: "// wrong: in a virtual miniport\nStorPortAcquireSpinLock(ext, InterruptLock, NULL, &h);\n\
-              // right\nStorPortAcquireSpinLock(ext, StartIoLock, NULL, &h);",
-};
-
 pub(super) const UNINITIALIZED: Rule = Rule {
     id: "lock.uninitialized",
     family: Family::Kind,
@@ -192,7 +178,6 @@ pub(super) fn misused(
         LockMisuse::NotPerMessage => RuleId::LockNotPerMessage,
         LockMisuse::MessageOutOfRange if other_message => RuleId::LockReleaseMessage,
         LockMisuse::MessageOutOfRange => RuleId::LockMessageRange,
-        LockMisuse::NoInterrupt => RuleId::LockNoInterrupt,
         LockMisuse::HandleNeverAcquired => RuleId::LockReleaseUnheld,
     })
     .against(message.filter(|_| other_message))

@@ -106,7 +106,9 @@ impl Model {
             return v.judge("lock.order", doubts.iter().all(|&doubtful| doubtful));
         }
         if let Lock::Message(message) = lock
-            && self.held_by(processor).any(|held| matches!(held.lock, Lock::Message(n) if n > message))
+            && self
+                .held_by(processor)
+                .any(|held| matches!(held.lock, Lock::Message(n) if n > message))
         {
             v.warning("lock.message_order");
         }
@@ -338,7 +340,13 @@ impl Model {
     }
 
     /// The IRQL that a release restores, and the one at which it is called.
-    fn judge_restored(&self, event: &Event, held: &Held, (api, irql): (LockApi, Irql), v: &mut Verdict) {
+    fn judge_restored(
+        &self,
+        event: &Event,
+        held: &Held,
+        (api, irql): (LockApi, Irql),
+        v: &mut Verdict,
+    ) {
         if !is_executive_at_dpc_level(api) && irql != held.saved {
             v.error("lock.old_irql");
         }
@@ -415,7 +423,6 @@ impl Model {
                     false => v.error("lock.message_range"),
                 }
             }
-            LockMisuse::NoInterrupt => v.warning("lock.no_interrupt"),
             LockMisuse::HandleNeverAcquired => v.error("lock.release_unheld"),
         }
     }

@@ -75,11 +75,17 @@ fn rules_agree_with_the_model() {
         if let Some(d) = compare(&mut model, events) {
             let kind = format!("{:?}", events[d.index].kind);
             let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
-            let key = format!("{kind}: checker {:?} model {:?} {:?}", d.checker, d.model.errors, d.model.warnings);
-            let entry = found.entry(key).or_insert_with(|| (0, run, report(&scenario, events, d.index)));
+            let key = format!(
+                "{kind}: checker {:?} model {:?} {:?}",
+                d.checker, d.model.errors, d.model.warnings
+            );
+            let entry =
+                found.entry(key).or_insert_with(|| (0, run, report(&scenario, events, d.index)));
             entry.0 += 1;
             let size = report(&scenario, events, d.index);
-            if size.len() < entry.2.len() { entry.2 = size; }
+            if size.len() < entry.2.len() {
+                entry.2 = size;
+            }
         }
     }
     println!("{reached:#?}");
@@ -98,7 +104,12 @@ fn report(scenario: &Scenario, events: &[Event], index: usize) -> String {
     use std::fmt::Write;
     let mut out = text::write(scenario);
     for (n, event) in events.iter().enumerate().take(index + 1) {
-        writeln!(out, "{n:4} {} p{} d{} {:?} {:?}", event.time, event.processor, event.depth, event.irql, event.kind).unwrap();
+        writeln!(
+            out,
+            "{n:4} {} p{} d{} {:?} {:?}",
+            event.time, event.processor, event.depth, event.irql, event.kind
+        )
+        .unwrap();
     }
     out
 }

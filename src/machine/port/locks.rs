@@ -7,7 +7,7 @@ use super::super::interrupt::DIRQL;
 use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
-use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, Miniport, Sink, Site};
+use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, Sink, Site};
 use crate::storport::lock::KlockQueueHandle;
 use crate::storport::{Irql, StorDpc, StorLockHandle, StorSpinlock, StorStatus};
 
@@ -55,7 +55,7 @@ fn kind_of(lock: Lock, api: LockApi) -> StorSpinlock {
 
 impl<S: Sink> State<S> {
     /// In a crash dump there is one processor and nothing to exclude: lock calls have no effect.
-    fn locks_are_void(&self) -> bool {
+    pub(super) fn locks_are_void(&self) -> bool {
         self.adapter.facts.dump
     }
 
@@ -75,12 +75,8 @@ impl<S: Sink> State<S> {
                 Ok((Lock::StartIo, api, dispatch))
             }
             StorSpinlock::INTERRUPT => {
+                // A virtual miniport has no interrupt, but the table lets it take this lock.
                 self.note_context(context, api, site);
-                if self.adapter.facts.interrupts == Interrupts::None
-                    && self.adapter.facts.miniport == Miniport::Virtual
-                {
-                    return Err(LockMisuse::NoInterrupt);
-                }
                 Ok((Lock::Interrupt, api, Some(DIRQL)))
             }
             StorSpinlock::THREADED_DPC | StorSpinlock::DPC_LEVEL if !is_ex => {
@@ -89,9 +85,7 @@ impl<S: Sink> State<S> {
             StorSpinlock::THREADED_DPC => {
                 Ok((Lock::Dpc(self.dpc(context)?), LockApi::ThreadedDpc, dispatch))
             }
-            StorSpinlock::DPC_LEVEL => {
-                Ok((Lock::Dpc(self.dpc(context)?), LockApi::DpcLevel, None))
-            }
+            StorSpinlock::DPC_LEVEL => Ok((Lock::Dpc(self.dpc(context)?), LockApi::DpcLevel, None)),
             _ => Err(LockMisuse::UnknownKind),
         }
     }

@@ -216,8 +216,10 @@ impl Queue {
             looked += 1;
         }
         if looked > 0 {
-            self.cursor.store(cursor, Ordering::Relaxed);
+            // The doorbell takes the line back, so it comes first: a line interrupt that comes in
+            // between must still find something, or it would be disowned, and come again for ever.
             registers.ring_completion(port, self.id.get(port), cursor as u16);
+            self.cursor.store(cursor, Ordering::Release);
         }
         looked == entries || batch.is_full()
     }

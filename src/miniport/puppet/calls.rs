@@ -131,9 +131,12 @@ impl<P: StorPort + Executive> Frame<'_, P> {
     }
 
     pub(super) fn free_pool(&self, call: &Call) {
-        let buffer = self.state.pools[usize::from(call.slot) % POOLS].replace(ptr::null_mut());
+        let buffer = match call.context {
+            Context::Foreign => ptr::from_ref(self.state).cast_mut().cast(),
+            _ => self.state.pools[usize::from(call.slot) % POOLS].replace(ptr::null_mut()),
+        };
         if !buffer.is_null() {
-            // SAFETY: StorPortAllocatePool gave it, and the slot forgot it.
+            // SAFETY: see the module.
             _ = unsafe { self.port.free_pool(buffer) };
         }
     }

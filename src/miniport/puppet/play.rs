@@ -2,7 +2,8 @@
 
 use super::frame::Frame;
 use super::locks::irql;
-use super::script::{Call, Op};
+use super::op::Op;
+use super::script::Call;
 use super::state::TRIGGER;
 use crate::storport::code::NotificationType;
 use crate::storport::config::SP_UNINITIALIZED_VALUE;
@@ -93,7 +94,8 @@ impl<P: StorPort + Executive> Frame<'_, P> {
             Op::StateChange => self.state_change(),
 
             Op::StallMicroseconds => port.stall_execution(argument),
-            Op::StallMilliseconds => port.stall_execution(argument * 1000),
+            Op::StallMilliseconds => port.stall_execution(argument * 1_000),
+            Op::StallSeconds => port.stall_execution(argument * 1_000_000),
             Op::QuerySystemTime => _ = port.query_system_time(),
             Op::RequestTimerCall => self.request_timer_call(call),
             Op::InitializeTimer => self.initialize_timer(call),

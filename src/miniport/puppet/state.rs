@@ -6,9 +6,10 @@ use core::fmt;
 use core::ptr;
 
 use super::frame::{Entries, Frame};
+use super::op::Op;
 use super::script::{
     Call, DPCS, DPCS_INITIALIZED, EXECUTIVE_LOCKS, EXECUTIVE_LOCKS_INITIALIZED, FIRST_SHARED_SLOT,
-    Op, SLOTS, Script,
+    SLOTS, Script,
 };
 use crate::event::Routine;
 use crate::storport::config::AccessRange;
@@ -221,11 +222,11 @@ impl State {
     }
 
     pub(super) fn dpc(&self, number: u8) -> *mut StorDpc {
-        self.dpcs[usize::from(number) % DPCS].as_ptr()
+        self.dpcs[object(number, DPCS, DPCS_INITIALIZED)].as_ptr()
     }
 
     pub(super) fn dpc_copy(&self, number: u8) -> *mut StorDpc {
-        self.dpc_copies[usize::from(number) % DPCS].as_ptr()
+        self.dpc_copies[object(number, DPCS, DPCS_INITIALIZED)].as_ptr()
     }
 
     /// The number of a DPC that runs; a copy has its original's.
@@ -235,7 +236,7 @@ impl State {
     }
 
     pub(super) fn executive_lock(&self, number: u8) -> *mut StorKspinLock {
-        self.locks[usize::from(number) % EXECUTIVE_LOCKS].get()
+        self.locks[object(number, EXECUTIVE_LOCKS, EXECUTIVE_LOCKS_INITIALIZED)].get()
     }
 
     /// A slot that all callbacks share, counted from [`FIRST_SHARED_SLOT`].
@@ -332,4 +333,10 @@ pub(super) fn fill<R>(cell: &Cell<*mut c_void>, by: impl FnOnce(&mut *mut c_void
     let result = by(&mut handle);
     cell.set(handle);
     result
+}
+
+/// The object of that number, of `count` of which the first are initialised.
+fn object(number: u8, count: usize, initialized: usize) -> usize {
+    let number = usize::from(number);
+    if number < count { number } else { number % initialized }
 }

@@ -78,6 +78,7 @@ fn in_a_crash_dump_locks_levels_and_time_do_not_count() {
     t.tell(Kind::ExecutiveUninitialized { lock: 0 });
     let misuse = LockMisuse::NotPerMessage;
     t.tell(Kind::LockMisused { api: LockApi::Msi, release: false, misuse }).leave();
+    t.port(Kind::AdapterStopped { surprise: false }).port(Kind::Finished);
     assert!(t.findings().is_empty(), "{:?}", t.findings());
     t.enter(Routine::Interrupt).complete(Owner::Port, SrbStatus::SUCCESS, false);
     assert_eq!(t.findings()[0].rule, RuleId::RequestCompletedTwice, "requests do");

@@ -59,14 +59,6 @@ pub(super) const CASES: &[Case] = &[
         },
         |t| take(t, Lock::StartIo),
     ),
-    Case::warning(
-        RuleId::LockNoInterrupt,
-        |t| misuse(t, LockApi::Spin, LockMisuse::NoInterrupt),
-        |t| {
-            t.configure(|a| a.miniport = crate::event::Miniport::Virtual);
-            t.enter(Routine::StartIo).acquire(Lock::StartIo).release(Lock::StartIo).leave();
-        },
-    ),
     Case::error(
         RuleId::LockUninitialized,
         |t| {

@@ -11,7 +11,7 @@
 //! | 1 | swarm: the favourite kind, which is never without |
 //! | 1 | swarm: pace, by how many bits [`Decision::after`] is shifted down |
 //! | 1 | number of steps, modulo [`STEPS_MAX`] + 1 |
-//! | 8 each | steps: kind, then what the kind takes; a kind byte from 128 up means the favourite |
+//! | 8 each | steps: kind, then what the kind takes; a kind byte from 128 up means the favourite, and bytes of a script line can mean what an earlier line said |
 //! | 2 each, to the end | decisions: `after`, `choice` |
 //!
 //! Decoding is total: input that ends early is continued with zeroes (steps and decisions of which no byte
@@ -23,12 +23,14 @@
 
 mod coding;
 mod file;
+mod script;
 mod tables;
 #[cfg(test)]
 pub(super) mod tests;
 
 use coding::{Coding, Input, Record};
 pub use file::{FormatError, looks_like_text, read};
+use script::Lines;
 use tables::{
     ADAPTER_ACTIONS, ANY, BLOCKS, FAVOURITES, MESSAGES, OFFSETS, PACES, QUERIES, TIERS,
     UNIT_ACTIONS,
@@ -37,7 +39,6 @@ use tables::{
 use super::step::{Answer, At, Io, IoKind, Step, StepKind};
 use super::{DECISIONS_MAX, Decision, STEPS_MAX, Scenario};
 use crate::event::MESSAGES_MAX;
-use crate::miniport::puppet::Call;
 
 /// The version that is written.
 pub const VERSION: u8 = 1;
@@ -112,12 +113,17 @@ pub fn decode_into(bytes: &[u8], scenario: &mut Scenario) {
     scenario.setup = Record::decode(&mut input);
     let swarm = Swarm::decode(&mut input);
     let count = usize::from(input.byte()) % (STEPS_MAX + 1);
+    let mut lines = Lines::default();
     scenario.steps.clear();
     scenario.steps.reserve(STEPS_MAX);
     while scenario.steps.len() < count
         && let Some([kind, operands @ ..]) = input.chunk::<STEP_BYTES>()
     {
-        scenario.steps.push(decode_step(swarm.kind(kind), &operands));
+        let kind = swarm.kind(kind);
+        scenario.steps.push(match kind {
+            StepKind::Script => Step::Script(lines.decode(&operands)),
+            _ => decode_step(kind, &operands),
+        });
     }
     scenario.schedule.clear();
     scenario.schedule.reserve(DECISIONS_MAX);
@@ -154,9 +160,6 @@ pub fn encode(scenario: &Scenario, output: &mut Vec<u8>) {
 
 fn decode_step(kind: StepKind, operands: &[u8; STEP_BYTES - 1]) -> Step {
     let input = &mut Input::new(operands);
-    if kind == StepKind::Script {
-        return Step::Script(Call::decode(input).canonical());
-    }
     let at = At::decode(input);
     match kind {
         StepKind::Read => Step::Io(at, decode_io(IoKind::Read, input)),

@@ -6,7 +6,9 @@ use super::coding::{
     Coding, FalseOneIn, Flags, MostlyLow, Nested, Pick, Range, Rare, TrueOneIn, layout,
 };
 use crate::event::{MESSAGES_MAX, Routine};
-use crate::miniport::puppet::{ARGUMENT_MAX, Call, Context, LockName, Op, SLOTS, When};
+use crate::miniport::puppet::{
+    ARGUMENT_MAX, Call, Context, FIRST_SHARED_SLOT, LockName, Op, SLOTS, When,
+};
 use crate::scenario::Decision;
 use crate::scenario::setup::{
     Affinity, DeviceOrder, Failures, InterruptKind, Manner, Perf, Setup, StartIoMessage,
@@ -126,11 +128,11 @@ layout!(Answer {
 
 layout!(Call {
     routine: Pick(&ROUTINES),
-    when: Pick(&When::ALL),
+    when: Pick(&WHENS),
     op: Pick(&OPS),
     lock: Pick(&LOCKS),
     context: Pick(&CONTEXTS),
-    slot: Range { low: 0, high: SLOTS as u8 - 1, default: 0 },
+    slot: Pick(&USED_SLOTS),
     argument: ARGUMENTS,
 });
 
@@ -139,9 +141,9 @@ layout!(Decision { after: ANY, choice: ANY });
 /// Any number.
 pub(super) const ANY: Range = Range { low: 0, high: 255, default: 0 };
 /// Arguments of script lines: as large as flags, messages and milliseconds need, mostly the number of
-/// something that exists.
+/// something that exists and is initialised.
 const ARGUMENTS: MostlyLow =
-    MostlyLow { range: Range { low: 0, high: ARGUMENT_MAX, default: 0 }, often: 8 };
+    MostlyLow { range: Range { low: 0, high: ARGUMENT_MAX, default: 0 }, often: 4 };
 /// Routines of script lines: the busy ones more often.
 const ROUTINES: [Routine; 32] = {
     let busy = [
@@ -161,60 +163,80 @@ const ROUTINES: [Routine; 32] = {
     }
     all
 };
+/// Invocations of script lines: mostly all.
+const WHENS: [When; 12] = [
+    When::Always,
+    When::First,
+    When::Second,
+    When::Third,
+    When::AfterFirst,
+    When::EveryOther,
+    When::Always,
+    When::Always,
+    When::Always,
+    When::Always,
+    When::Always,
+    When::Always,
+];
+/// Slots of script lines: few more often, so that lines meet.
+const USED_SLOTS: [u8; 16] = {
+    let mut slots = [0; 16];
+    let mut place = 0;
+    while place < SLOTS {
+        slots[place] = place as u8;
+        place += 1;
+    }
+    // Of the rest, most use the first of the stack and some the second and the first shared one.
+    slots[SLOTS] = 1;
+    slots[SLOTS + 1] = FIRST_SHARED_SLOT as u8;
+    slots
+};
 /// Kinds of locks of script lines: the three that every adapter has more often.
-const LOCKS: [LockName; 16] = [
-    LockName::Invalid,
-    LockName::StartIo,
-    LockName::Interrupt,
-    LockName::Dpc,
-    LockName::ThreadedDpc,
-    LockName::StartIo,
-    LockName::Interrupt,
-    LockName::Dpc,
-    LockName::DpcLevel,
-    LockName::StartIo,
-    LockName::Interrupt,
-    LockName::Dpc,
-    LockName::Unknown,
-    LockName::StartIo,
-    LockName::Interrupt,
-    LockName::Dpc,
-];
+const LOCKS: [LockName; 64] = {
+    let busy = [LockName::StartIo, LockName::Interrupt, LockName::Dpc];
+    let mut locks = [LockName::StartIo; 64];
+    let mut place = 0;
+    while place < locks.len() {
+        let known = place < LockName::ALL.len();
+        locks[place] = if known { LockName::ALL[place] } else { busy[place % busy.len()] };
+        place += 1;
+    }
+    locks
+};
 /// Contexts of script lines: mostly the proper one.
-const CONTEXTS: [Context; 16] = [
-    Context::Proper,
-    Context::Own,
-    Context::Null,
-    Context::Dpc,
-    Context::Copy,
-    Context::Foreign,
-    Context::Own,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-    Context::Proper,
-];
-/// Ops of script lines: each once, then those that scripts are made of.
+const CONTEXTS: [Context; 32] = {
+    let mut contexts = [Context::Proper; 32];
+    let mut place = 0;
+    while place < Context::ALL.len() {
+        contexts[place] = Context::ALL[place];
+        place += 1;
+    }
+    contexts[place] = Context::Own;
+    contexts
+};
+/// Ops of script lines: each once, then those that scripts are made of. Releases are not among those:
+/// what undoes an earlier line has bytes of its own, see [`super::script`].
 const OPS: [Op; 192] = {
     let busy = [
         Op::Acquire,
-        Op::Release,
         Op::AcquireEx,
-        Op::Release,
         Op::AcquireMsi,
-        Op::ReleaseMsi,
         Op::Synchronize,
+        Op::Acquire,
+        Op::KeAcquire,
+        Op::KeAcquireAtDpcLevel,
+        Op::KeAcquireQueued,
+        Op::Acquire,
         Op::IssueDpc,
         Op::Keep,
-        Op::Complete,
-        Op::KeAcquire,
-        Op::KeRelease,
+        Op::CompleteOldest,
         Op::Acquire,
+        Op::SendMessage,
+        Op::StallMicroseconds,
+        Op::QueueWorkItem,
+        Op::RequestTimerCall,
+        Op::CopyHandle,
+        Op::Release,
     ];
     let mut ops = [Op::Acquire; 192];
     let mut place = 0;

@@ -205,6 +205,30 @@ fn the_swarm_bytes_leave_kinds_out_and_favour_one() {
 }
 
 #[test]
+fn a_script_line_can_follow_from_earlier_ones() {
+    let mut bytes = header([0; 4], 6);
+    let op = |op: Op| Op::ALL.iter().position(|&known| known == op).unwrap() as u8;
+    let dpc = Routine::Dpc as u8;
+    // When::First, then locks as `tables` numbers them: 1 is StartIo, 2 Interrupt.
+    bytes.extend([11, dpc, 1, op(Op::Acquire), 1, 0, 3, 0]);
+    bytes.extend([11, 128, 0, op(Op::Acquire), 2, 0, 4, 0]);
+    bytes.extend([11, 255, 0, op(Op::KeAcquire), 9, 9, 5, 7]);
+    bytes.extend([11, 0, 0, 200, 0, 0, 0, 0]);
+    bytes.extend([11, 0, 0, 250, 0, 0, 0, 0]);
+    bytes.extend([11, 0, 0, 200, 0, 0, 0, 0]);
+    let line = |op| Call::new(Routine::Dpc, op).when(When::First);
+    let expected = [
+        line(Op::Acquire).lock(LockName::StartIo).slot(3),
+        line(Op::Acquire).lock(LockName::Interrupt).slot(4),
+        line(Op::KeAcquire).slot(5).argument(7),
+        line(Op::KeRelease).slot(5).argument(7),
+        line(Op::Release).slot(3),
+        line(Op::Release).slot(4),
+    ];
+    assert_eq!(decode(&bytes).steps, expected.map(Step::Script));
+}
+
+#[test]
 fn the_pace_makes_decisions_denser() {
     let after = |pace| {
         let mut bytes = header([0, 0, 0, pace], 0);

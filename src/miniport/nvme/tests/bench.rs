@@ -406,7 +406,8 @@ impl Bench {
 
     /// Delivers an interrupt, if there is one and its lock is free. Returns whether.
     pub(super) fn interrupt(&self) -> bool {
-        if !self.no_driver_lock() || self.setup.dump {
+        let masked = |held: &Held| matches!(held, Held::Interrupt | Held::Message(_));
+        if self.held.borrow().iter().any(masked) || self.setup.dump {
             return false;
         }
         if self.setup.messages == 0 {
@@ -416,7 +417,9 @@ impl Bench {
             self.hold(Held::Interrupt);
             let claimed = self.driver().interrupt(self.port());
             self.let_go(Held::Interrupt);
-            return claimed;
+            // What the handler preempted gets no further while the line stays asserted.
+            assert!(claimed, "the interrupt comes again for ever");
+            return true;
         }
         let Some(message) = self.model.borrow_mut().sent.pop() else { return false };
         let lock = if self.setup.per_message { Held::Message(message) } else { Held::Interrupt };
@@ -509,6 +512,12 @@ impl Bench {
     }
 
     pub(super) fn write_register(&self, address: usize, value: u32) {
+        self.interleave();
+        if address - REGISTERS == 0x14 && value & 1 == 0 {
+            // The last moment at which the controller can answer.
+            self.model.borrow_mut().execute(0);
+            self.interrupt();
+        }
         self.model.borrow_mut().write(address - REGISTERS, value);
         self.interleave();
     }
