@@ -15,9 +15,11 @@ fn xorshift(state: &mut u64) -> u64 {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let driver = arguments.next().and_then(|name| BuiltIn::from_name(&name)).unwrap_or(BuiltIn::Nvme);
+    let driver =
+        arguments.next().and_then(|name| BuiltIn::from_name(&name)).unwrap_or(BuiltIn::Nvme);
     let runs: u32 = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(100_000);
-    let mut seed: u64 = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(0x9E37_79B9_7F4A_7C15);
+    let mut seed: u64 =
+        arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(0x9E37_79B9_7F4A_7C15);
     let mut harness = Harness::alone(driver);
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     let mut found: BTreeMap<u64, (u32, String, Vec<u8>)> = BTreeMap::new();
@@ -35,7 +37,10 @@ fn main() {
             println!("no finding: {outcome:?}");
             if let Ok(folder) = std::env::var("SURVEY_OUT") {
                 let mut canonical = Vec::new();
-                lockstorm::scenario::codec::encode(&lockstorm::scenario::codec::decode(&bytes), &mut canonical);
+                lockstorm::scenario::codec::encode(
+                    &lockstorm::scenario::codec::decode(&bytes),
+                    &mut canonical,
+                );
                 let _ = std::fs::write(format!("{folder}/none-{}.bin", outcome.events), canonical);
             }
         }
@@ -51,8 +56,12 @@ fn main() {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!("{driver:?}: {runs} runs, {:.0} runs/s, {:.1} ns a decision, {} counters; {ends:?}",
-        f64::from(runs) / seconds, seconds * 1e9 / decisions as f64, harness.coverage().covered());
+    println!(
+        "{driver:?}: {runs} runs, {:.0} runs/s, {:.1} ns a decision, {} counters; {ends:?}",
+        f64::from(runs) / seconds,
+        seconds * 1e9 / decisions as f64,
+        harness.coverage().covered()
+    );
     println!("{events} events, {decisions} decisions");
     let mut rows: Vec<_> = found.iter().collect();
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.0));
@@ -60,7 +69,10 @@ fn main() {
         println!("{count:8} {id:016x} {text} ({} bytes)", bytes.len());
         if let Ok(folder) = std::env::var("SURVEY_OUT") {
             let mut canonical = Vec::new();
-            lockstorm::scenario::codec::encode(&lockstorm::scenario::codec::decode(bytes), &mut canonical);
+            lockstorm::scenario::codec::encode(
+                &lockstorm::scenario::codec::decode(bytes),
+                &mut canonical,
+            );
             let _ = std::fs::write(format!("{folder}/{id:016x}.bin"), canonical);
         }
     }

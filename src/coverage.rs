@@ -98,7 +98,8 @@ impl Coverage {
             Kind::LockAcquired { lock, api, contended, .. } => {
                 let what = class(lock, api) << 8 | (api as u32) << 4 | u32::from(contended);
                 self.hit(Feature::Acquire, what, routine << 8 | irql, context.held);
-                self.contexts[processor].held = context.held.saturating_add(1 << (3 * class(lock, api)));
+                self.contexts[processor].held =
+                    context.held.saturating_add(1 << (3 * class(lock, api)));
             }
             Kind::LockWaited { lock, api, holder } => {
                 let theirs = self.contexts[usize::from(holder) % PROCESSORS_MAX];
@@ -117,8 +118,7 @@ impl Coverage {
                 };
                 let what = subject << 16 | (entered as u32) << 8 | irql;
                 self.hit(Feature::Enter, what, context.routines as u32 & 0xFFFF, context.held);
-                self.contexts[processor].routines =
-                    context.routines << 8 | (entered as u64 + 1);
+                self.contexts[processor].routines = context.routines << 8 | (entered as u64 + 1);
             }
             Kind::Left { routine, result, .. } => {
                 let what = (routine as u32) << 8 | u32::from(result != 0);
@@ -148,8 +148,8 @@ impl Coverage {
     fn hit(&mut self, feature: Feature, what: u32, whence: u32, held: u32) {
         let high = u64::from(what) << 32 | u64::from(held);
         let low = u64::from(whence) << 4 | u64::from(feature as u32);
-        let mixed = (high ^ low.wrapping_mul(0x9E37_79B9_7F4A_7C15))
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let mixed =
+            (high ^ low.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let index = (mixed >> 52) as usize;
         let counter = &mut self.map.0[index % COUNTERS];
         *counter = counter.saturating_add(1);
@@ -177,9 +177,7 @@ const fn ordinal(kind: &Kind) -> u32 {
         Kind::Quiescing => 1,
         Kind::AdapterStopped { surprise } => 2 + *surprise as u32,
         Kind::IrqlSet { irql, raise } => 0x100 | (irql.0 as u32) << 1 | *raise as u32,
-        Kind::DpcInitialized { again, queued, .. } => {
-            0x10 | (*again as u32) << 1 | *queued as u32
-        }
+        Kind::DpcInitialized { again, queued, .. } => 0x10 | (*again as u32) << 1 | *queued as u32,
         Kind::DpcCancelled { removed, .. } => 0x20 | *removed as u32,
         Kind::TimerExpired { timer } => 0x30 | (*timer != 0) as u32,
         Kind::RequestCreated { function, .. } => 0x200 | *function as u32,
@@ -228,7 +226,8 @@ mod tests {
     #[test]
     fn what_another_processor_holds_is_no_feature_of_this_one() {
         let alone = features(&[event(0, acquired(Lock::StartIo))]);
-        let both = features(&[event(1, acquired(Lock::StartIo)), event(0, acquired(Lock::StartIo))]);
+        let both =
+            features(&[event(1, acquired(Lock::StartIo)), event(0, acquired(Lock::StartIo))]);
         assert_eq!(alone, both);
     }
 }

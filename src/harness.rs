@@ -44,7 +44,9 @@ impl BuiltIn {
     pub const fn summary(self) -> &'static str {
         match self {
             BuiltIn::Nvme => "a real NVMe miniport core on a simulated controller: the main job",
-            BuiltIn::Puppet => "plays the lock calls that a scenario scripts: every mistake is possible",
+            BuiltIn::Puppet => {
+                "plays the lock calls that a scenario scripts: every mistake is possible"
+            }
         }
     }
 
@@ -266,7 +268,9 @@ impl EventHasher {
     pub fn event(&mut self, event: &Event) {
         self.write_u64(event.time);
         self.write_u64(
-            u64::from(event.processor) << 16 | u64::from(event.irql.0) << 8 | u64::from(event.depth),
+            u64::from(event.processor) << 16
+                | u64::from(event.irql.0) << 8
+                | u64::from(event.depth),
         );
         match event.site {
             Site::Port => self.write_u64(0),

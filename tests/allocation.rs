@@ -47,7 +47,10 @@ fn a_warm_harness_allocates_nothing() {
             let outcome = harness.run_bytes(bytes);
             let allocated = ALLOCATIONS.get() - before;
             // A panic of the driver, which a script can ask for, allocates by itself.
-            assert!(allocated == 0 || outcome.end == End::Crash || panicked(&mut harness), "{driver:?}, input {n}: {allocated}");
+            assert!(
+                allocated == 0 || outcome.end == End::Crash || panicked(&mut harness),
+                "{driver:?}, input {n}: {allocated}"
+            );
         }
     }
 }

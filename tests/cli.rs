@@ -355,7 +355,8 @@ fn stop_at_first_stops_at_the_first() {
 #[test]
 fn jobs_share_the_runs_and_the_corpus() {
     let scratch = Scratch::new("jobs");
-    let arguments = ["fuzz", "puppet", "--jobs", "3", "--runs", "10000", "--format", "json"];
+    let arguments =
+        ["fuzz", "puppet", "--jobs", "3", "--runs", "10000", "--seed", "1", "--format", "json"];
     let said = scratch.run(&arguments);
     assert_eq!((said.status, said.err.as_str()), (Some(1), ""), "{said:?}");
     let lines = said.json_lines();
@@ -458,7 +459,6 @@ fn examples_of_earlier_campaigns_are_tried_first() {
     assert!(said.out.contains("done: 1 run in"), "{said:?}");
 }
 
-/// Two scenarios' files are the same scenario.
 #[test]
 fn show_reads_what_pack_writes_from_any_directory() {
     let scratch = Scratch::new("paths");

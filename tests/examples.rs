@@ -138,10 +138,8 @@ fn every_rule_has_its_pair() {
         .collect();
     assert_eq!(named("breaks"), expected);
     assert_eq!(named("keeps"), expected);
-    let families: BTreeSet<Family> = expected
-        .iter()
-        .map(|id| RuleId::from_id(id).expect("a rule").rule().family)
-        .collect();
+    let families: BTreeSet<Family> =
+        expected.iter().map(|id| RuleId::from_id(id).expect("a rule").rule().family).collect();
     assert_eq!(families.len(), 11, "{families:?}");
 }
 

@@ -26,7 +26,8 @@ struct Row<'a> {
 }
 
 fn rows() -> impl Iterator<Item = Row<'static>> {
-    let lines = TABLE.lines().filter(|line| !line.starts_with('#') && !line.starts_with("routine,"));
+    let lines =
+        TABLE.lines().filter(|line| !line.starts_with('#') && !line.starts_with("routine,"));
     lines.map(|line| {
         let fields: Vec<_> = line.split(',').collect();
         let [routine, kind, duplex, channels, held, allowed] = fields[..] else {
@@ -195,11 +196,13 @@ fn a_routine_may_take_what_the_table_says_and_nothing_else() {
                 harness.run(&scenario);
                 let found: Vec<_> =
                     harness.findings().iter().map(|finding| finding.rule.rule().id).collect();
-                let context = format!("{} takes {name}: {found:?} in {:?}", row.routine, scenario.setup);
+                let context =
+                    format!("{} takes {name}: {found:?} in {:?}", row.routine, scenario.setup);
                 if row.allowed.contains(&name) {
                     assert!(found.is_empty(), "false alarm: {context}");
                 } else {
-                    let about_locks = |id: &&str| id.starts_with("lock.") || id.starts_with("interrupt.");
+                    let about_locks =
+                        |id: &&str| id.starts_with("lock.") || id.starts_with("interrupt.");
                     assert!(found.iter().any(about_locks), "missed: {context}");
                 }
                 scenario.steps.truncate(before);

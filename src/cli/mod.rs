@@ -21,6 +21,7 @@ mod rules;
 mod run;
 mod show;
 mod trace;
+mod words;
 mod worker;
 
 use failure::Failure;

@@ -2,11 +2,9 @@
 
 use serde::Serialize;
 
-use super::output::{Output, counted};
-use crate::event::{
-    Adapter, ConfigurationMistake, Event, Handle, Kind, Lock, LockApi, LockMisuse, Owner,
-    PROCESSORS_MAX, Site,
-};
+use super::output::Output;
+use super::words::what;
+use crate::event::{Event, Kind, PROCESSORS_MAX, Site};
 use crate::storport::Irql;
 
 /// What stands above the tables.
@@ -138,206 +136,33 @@ impl Row {
     }
 }
 
-/// What happened, in words.
-fn what(event: &Event) -> String {
-    let kind = &event.kind;
-    match *kind {
-        Kind::Started { processors } => {
-            format!("= run begins on {}", counted(processors.into(), "processor"))
-        }
-        Kind::Configured(adapter) => format!("= adapter: {}", configuration(&adapter)),
-        Kind::Quiescing => "= scenario spent: faults end, everything drains".into(),
-        Kind::AdapterStopped { surprise: false } => "= adapter stopped".into(),
-        Kind::AdapterStopped { surprise: true } => "= adapter removed by surprise".into(),
-        Kind::Finished => "= run ends, all quiet".into(),
-        Kind::Deadlocked { lock, holder, length } => {
-            format!("! deadlock: waits for {lock}, held by cpu {holder} (cycle of {length})")
-        }
-        Kind::Hung => "! hang: the step budget is spent".into(),
-        Kind::Crashed => "! the driver crashed".into(),
-        Kind::Entered { routine, subject } => format!("> {routine}({subject})"),
-        Kind::Left { routine, result, .. } => format!("< {routine} = {result:#x}"),
-        Kind::LockReleased { lock, api, holder, handle, irql, saved, .. } => {
-            let own = holder == Some(event.processor);
-            let whose = if own { String::new() } else { whose(holder) };
-            let by = by(api);
-            format!("- {lock}{by}{whose}{}{}", by_handle(handle), old_irql(irql, saved))
-        }
-        _ => lock_event(kind).or_else(|| dpc_event(kind)).unwrap_or_else(|| request_event(kind)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Lock, LockApi, Routine};
+
+    fn event(processor: u8, depth: u8, kind: Kind) -> Event {
+        Event { time: 1_500, site: Site::Port, kind, processor, irql: Irql::DISPATCH, depth }
     }
-}
 
-fn configuration(adapter: &Adapter) -> String {
-    let Adapter { miniport, duplex, interrupts, messages, channels, device_irql, .. } = adapter;
-    let mut text = format!(
-        "{miniport:?}, {duplex:?} duplex, {interrupts:?}, {messages} messages, {channels} channels, \
-         {device_irql}"
-    );
-    for (flag, name) in [
-        (adapter.dump, "crash dump"),
-        (adapter.completes_in_start_io, "completion in StartIo"),
-        (adapter.control_under_interrupt_lock, "control under the Interrupt lock"),
-    ] {
-        if flag {
-            text.push_str(", ");
-            text.push_str(name);
-        }
+    #[test]
+    fn lanes_show_what_every_processor_does() {
+        let mut lanes = Lanes::new(3);
+        let enter = Kind::Entered { routine: Routine::StartIo, subject: 0 };
+        let wait = Kind::LockWaited { lock: Lock::StartIo, api: LockApi::Spin, holder: 0 };
+        let leave = Kind::Left { routine: Routine::StartIo, result: 1, busy_ns: 0 };
+        assert_eq!(lanes.after(&event(0, 1, enter)), "0..");
+        assert_eq!(lanes.after(&event(2, 1, enter)), "|.2");
+        assert_eq!(lanes.after(&event(2, 1, wait)), "|.2");
+        assert_eq!(lanes.after(&event(0, 1, leave)), "0.w");
+        assert_eq!(lanes.after(&event(1, 0, Kind::Quiescing)), ".1w");
     }
-    text
-}
 
-fn lock_event(kind: &Kind) -> Option<String> {
-    Some(match *kind {
-        Kind::LockWaited { lock, api, holder } => {
-            format!("? {lock}{}: held by cpu {holder}", by(api))
-        }
-        Kind::LockAcquired { lock, api, irql, contended } => {
-            let after = if contended { ", after waiting" } else { "" };
-            format!("+ {lock}{} -> {irql}{after}", by(api))
-        }
-        Kind::LockMisused { api, release, misuse } => {
-            let call = if release { "release" } else { "acquire" };
-            format!("! {call}{}: {}", by(api), misuse_text(misuse))
-        }
-        Kind::LockRefused { api, status } => format!("! acquire{} refused: {status}", by(api)),
-        Kind::ContextIgnored { api } => {
-            format!("! lock context{} given where NULL is required", by(api))
-        }
-        Kind::ExecutiveInitialized { lock, again, held } => {
-            let again = if again { ", again" } else { "" };
-            let held = if held { ", while held" } else { "" };
-            format!("initialise {}{again}{held}", Lock::Executive(lock))
-        }
-        Kind::ExecutiveUninitialized { lock } => {
-            format!("! {} used but never initialised", Lock::Executive(lock))
-        }
-        Kind::IrqlSet { irql, raise } => {
-            format!("{} -> {irql}", if raise { "KeRaiseIrql" } else { "KeLowerIrql" })
-        }
-        _ => return None,
-    })
-}
-
-/// By which routine, as Windows spells it.
-fn by(api: LockApi) -> &'static str {
-    match api {
-        LockApi::Port => " by StorPort",
-        LockApi::Spin => " by StorPort*SpinLock",
-        LockApi::SpinEx => " by StorPort*SpinLockEx",
-        LockApi::ThreadedDpc => " by StorPort*SpinLockEx(ThreadedDpcLock)",
-        LockApi::DpcLevel => " by StorPort*SpinLockEx(DpcLevelLock)",
-        LockApi::Msi => " by StorPort*MSISpinLock",
-        LockApi::Synchronize => " by StorPortSynchronizeAccess",
-        LockApi::Ke => " by Ke*SpinLock",
-        LockApi::KeDpcLevel => " by Ke*SpinLock*DpcLevel",
-        LockApi::KeQueued => " by Ke*InStackQueuedSpinLock",
-        LockApi::KeQueuedDpcLevel => " by Ke*InStackQueuedSpinLock*DpcLevel",
-    }
-}
-
-/// Whose lock is released.
-fn whose(holder: Option<u8>) -> String {
-    match holder {
-        None => ", which nobody held".into(),
-        Some(holder) => format!(", held by cpu {holder}"),
-    }
-}
-
-fn by_handle(handle: Handle) -> &'static str {
-    match handle {
-        Handle::Same => "",
-        Handle::Copied => ", by a copy of the handle",
-        Handle::Stale => ", by a stale handle",
-        Handle::OtherLock => ", by another lock's handle",
-        Handle::OtherApi => ", by another routine than the acquire's family",
-    }
-}
-
-fn old_irql(irql: Irql, saved: Irql) -> String {
-    if irql == saved { format!(" -> {irql}") } else { format!(" -> {irql}, but saved was {saved}") }
-}
-
-fn misuse_text(misuse: LockMisuse) -> &'static str {
-    match misuse {
-        LockMisuse::UnknownKind => "no such kind of lock",
-        LockMisuse::ExOnlyKind => "a kind of lock that only the Ex routine knows",
-        LockMisuse::DpcNull => "DpcLock with a NULL context",
-        LockMisuse::DpcUninitialized => "DpcLock with a STOR_DPC that is not initialised",
-        LockMisuse::DpcForeign => "DpcLock with a STOR_DPC that is copied or not the driver's",
-        LockMisuse::NotPerMessage => "a message lock without per-message synchronisation",
-        LockMisuse::MessageOutOfRange => "a message that was not granted",
-        LockMisuse::HandleNeverAcquired => "a handle that no acquire filled",
-    }
-}
-
-fn dpc_event(kind: &Kind) -> Option<String> {
-    let uninitialised = "a STOR_DPC that was never initialised";
-    Some(match *kind {
-        Kind::DpcInitialized { dpc, again, queued } => {
-            let again = if again { ", again" } else { "" };
-            let queued = if queued { ", while queued" } else { "" };
-            format!("initialise dpc {dpc}{again}{queued}")
-        }
-        Kind::DpcIssued { dpc: None, .. } => format!("! issue {uninitialised}"),
-        Kind::DpcIssued { dpc: Some(dpc), queued, target } => {
-            let result = if queued { "queued" } else { "was queued already" };
-            format!("issue dpc {dpc}: {result} on cpu {target}")
-        }
-        Kind::DpcCancelled { dpc: None, .. } => format!("! cancel {uninitialised}"),
-        Kind::DpcCancelled { dpc: Some(dpc), removed } => {
-            let result = if removed { "removed" } else { "was not queued" };
-            format!("cancel dpc {dpc}: {result}")
-        }
-        Kind::DpcCorrupted { dpc } => format!("! dpc {dpc} changed while queued"),
-        Kind::InterruptRaised { message, target } => {
-            format!("* device asserts message {message} to cpu {target}")
-        }
-        Kind::TimerExpired { timer } => format!("* timer {timer} expires"),
-        _ => return None,
-    })
-}
-
-fn request_event(kind: &Kind) -> String {
-    match *kind {
-        Kind::RequestCreated { request, function } => {
-            format!("* request {request}, function {function:#04x}")
-        }
-        Kind::RequestDeferred { request } => format!("* request {request} deferred"),
-        Kind::RequestCompleted { request, status, owner, device_owns, starting_elsewhere } => {
-            let owner = match owner {
-                Owner::Miniport => "",
-                Owner::Port => ", completed before",
-                Owner::PortAfterReset => ", completed before by a reset",
-                Owner::Nobody => ", which is no request",
-            };
-            let device = if device_owns { ", the device still owns its buffers" } else { "" };
-            let elsewhere =
-                if starting_elsewhere { ", another cpu is still starting it" } else { "" };
-            format!("complete request {request}: {status}{owner}{device}{elsewhere}")
-        }
-        Kind::RequestsCompletedByPort { count, status } => {
-            format!("* StorPort completes {count} requests: {status}")
-        }
-        Kind::RequestTouched { request } => {
-            format!("! request {request} touched after its completion")
-        }
-        Kind::DataWrong { request } => format!("! request {request} read wrong data"),
-        Kind::RequestTimedOut { request } => format!("* request {request} timed out"),
-        Kind::RequestLost { request } => format!("! request {request} lost"),
-        Kind::Called { ddi, argument, result } => {
-            format!("{}({argument:#x}) = {result:#x}", ddi.name())
-        }
-        Kind::ConfigurationWrong { mistake } => {
-            let mistake = match mistake {
-                ConfigurationMistake::TransferLimitsUnset => "transfer limits not set",
-                ConfigurationMistake::VirtualDeviceWrong => {
-                    "VirtualDevice contradicts the kind of miniport"
-                }
-                ConfigurationMistake::ReturnValueUnknown => "unknown return value",
-            };
-            format!("! configuration: {mistake}")
-        }
-        // The others are lines of `what`, `lock_event` and `dpc_event`.
-        _ => format!("{kind:?}"),
+    #[test]
+    fn callbacks_are_indented_by_what_is_around_them() {
+        let enter = Kind::Entered { routine: Routine::Dpc, subject: 3 };
+        assert_eq!(indent(&event(0, 1, enter)), 0);
+        assert_eq!(indent(&event(0, 2, enter)), 2);
+        assert_eq!(indent(&event(0, 1, Kind::Crashed)), 2);
     }
 }

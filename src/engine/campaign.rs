@@ -102,6 +102,9 @@ pub trait Audience {
 /// Between two looks at the clock and at Ctrl-C.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Time over which the rate is taken.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
 /// A worker that was told to end and has not is killed after this long: longer than any run takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -354,16 +357,19 @@ impl<'a> Campaign<'a> {
 
     fn progress(&mut self) -> Progress {
         let total = self.total();
+        let elapsed = self.began.elapsed();
         let (at, runs, rate) = &mut self.rate;
         let span = at.elapsed();
-        if span >= Duration::from_secs(1) {
+        if span >= RATE_OVER {
             *rate = (total.runs - *runs) as f64 / span.as_secs_f64();
             (*at, *runs) = (Instant::now(), total.runs);
+        } else if elapsed < RATE_OVER {
+            *rate = total.runs as f64 / elapsed.as_secs_f64();
         }
         let rate = *rate;
         let corpus = self.workers.iter().map(|worker| worker.corpus);
         Progress {
-            elapsed: self.began.elapsed(),
+            elapsed,
             total,
             rate,
             corpus: corpus.max_by_key(|corpus| corpus.features).unwrap_or_default(),

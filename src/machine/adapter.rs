@@ -18,8 +18,8 @@ use crate::scenario::{AdapterAction, UnitAction};
 use crate::storport::address::StorAddrBtl8;
 use crate::storport::config::{
     AccessRange, DUMP_MODE_CRASH, HwFindAdapter, HwMessageInterrupt, HwPassiveInitializeRoutine,
-    InterfaceType, InterruptSynchronizationMode, KinterruptMode, SP_UNINITIALIZED_VALUE,
-    SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK, STOR_FEATURE_VIRTUAL_MINIPORT, SCSI_DMA64_SYSTEM_SUPPORTED,
+    InterfaceType, InterruptSynchronizationMode, KinterruptMode, SCSI_DMA64_SYSTEM_SUPPORTED,
+    SP_UNINITIALIZED_VALUE, SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK, STOR_FEATURE_VIRTUAL_MINIPORT,
     StorSynchronizationModel, VirtualHwFindAdapter,
 };
 use crate::storport::control::{ScsiAdapterControlType, ScsiUnitControlType};
@@ -205,8 +205,10 @@ impl<S: Sink> State<S> {
         if is_virtual != (config.virtual_device != 0) {
             self.mistake(ConfigurationMistake::VirtualDeviceWrong);
         }
-        self.adapter.transfer_limit =
-            config.maximum_transfer_length.min(config.number_of_physical_breaks.saturating_sub(1).saturating_mul(4096)).clamp(512, TRANSFER_BYTES);
+        self.adapter.transfer_limit = config
+            .maximum_transfer_length
+            .min(config.number_of_physical_breaks.saturating_sub(1).saturating_mul(4096))
+            .clamp(512, TRANSFER_BYTES);
         self.adapter.legacy_srb =
             driver.data.srb_type_flags & SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK == 0;
         self.adapter.message_interrupt = config.hw_ms_interrupt_routine;
@@ -221,8 +223,8 @@ impl<S: Sink> State<S> {
     fn facts(&self, is_virtual: bool, config: &PortConfigurationInformation) -> Facts {
         let has_routine = config.hw_ms_interrupt_routine.is_some();
         let messages = !is_virtual && uses_messages(self.setup.interrupts, has_routine);
-        let per_message = config.interrupt_synchronization_mode
-            == InterruptSynchronizationMode::PER_MESSAGE;
+        let per_message =
+            config.interrupt_synchronization_mode == InterruptSynchronizationMode::PER_MESSAGE;
         Facts {
             miniport: if is_virtual { Miniport::Virtual } else { Miniport::Physical },
             duplex: match config.synchronization_model {
@@ -364,8 +366,8 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| s.adapter.supports_adapter = bits);
         list = [0; 1 + CONTROL_TYPES / 4];
         list[0] = CONTROL_TYPES as u32;
-        let unit = self
-            .call_unit_control(ScsiUnitControlType::QUERY_SUPPORTED_CONTROL_TYPES, parameters);
+        let unit =
+            self.call_unit_control(ScsiUnitControlType::QUERY_SUPPORTED_CONTROL_TYPES, parameters);
         let bits = if unit == Some(0) { bits_of(&list) } else { 0 };
         self.with(|s| s.adapter.supports_unit = bits);
     }
@@ -511,7 +513,8 @@ impl<S: Sink + 'static> Port<S> {
         }
         let mut address = StorAddrBtl8::new(0, 0, 0);
         // STOR_UNIT_CONTROL_POWER: address, action, state; every other type takes the address.
-        let mut power = UnitPower { address: (&raw mut address).cast(), action: 0, state: POWER_D3 };
+        let mut power =
+            UnitPower { address: (&raw mut address).cast(), action: 0, state: POWER_D3 };
         if control == ScsiUnitControlType::POWER {
             self.at_dispatch(|| {
                 let _ = self.call_unit_control(control, (&raw mut power).cast());

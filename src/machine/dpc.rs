@@ -87,7 +87,9 @@ impl<S: Sink> State<S> {
         let memory = unsafe { dpc.read() };
         match self.dpcs.number_of(dpc.addr()) {
             Some(number) if is_intact(&memory, number) => Ok(number),
-            None if memory.kind == DPC_OBJECT && memory.dpc_data != 0 => Err(LockMisuse::DpcForeign),
+            None if memory.kind == DPC_OBJECT && memory.dpc_data != 0 => {
+                Err(LockMisuse::DpcForeign)
+            }
             _ => Err(LockMisuse::DpcUninitialized),
         }
     }
@@ -95,7 +97,9 @@ impl<S: Sink> State<S> {
     /// StorPortInitializeDpc.
     pub(super) fn initialize_dpc(&mut self, dpc: *mut StorDpc, routine: HwDpcRoutine, site: Site) {
         let address = dpc.addr();
-        if dpc.is_null() || !dpc.is_aligned() || !self.memory.contains(address, size_of::<StorDpc>())
+        if dpc.is_null()
+            || !dpc.is_aligned()
+            || !self.memory.contains(address, size_of::<StorDpc>())
         {
             return;
         }

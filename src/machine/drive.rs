@@ -9,7 +9,7 @@
 use corosensei::stack::DefaultStack;
 
 use super::deferred::Task;
-use super::port::Port;
+use super::port::{Port, resume};
 use super::processor::{Fiber, Status, fiber, stack};
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
@@ -19,7 +19,10 @@ use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
 const PICKS_MAX: u32 = 400_000;
 
 /// Runs until the state says that the run has ended.
-pub(super) fn drive<S: Sink + 'static>(port: Port<S>, fibers: &mut [Option<Fiber>; PROCESSORS_MAX]) {
+pub(super) fn drive<S: Sink + 'static>(
+    port: Port<S>,
+    fibers: &mut [Option<Fiber>; PROCESSORS_MAX],
+) {
     port.with(|s| {
         let processors = s.processor_count as u8;
         s.emit(Site::Port, Kind::Started { processors });
@@ -30,7 +33,7 @@ pub(super) fn drive<S: Sink + 'static>(port: Port<S>, fibers: &mut [Option<Fiber
         let Some(next) = next else { break };
         let fiber = fibers[next].get_or_insert_with(|| fiber(port, next, stack()));
         port.with(|s| s.current = next);
-        let _ = fiber.resume(());
+        resume(fiber);
     }
     let count = port.with(|s| s.processor_count);
     for (index, slot) in fibers.iter_mut().enumerate().take(count) {

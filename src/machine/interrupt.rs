@@ -11,8 +11,8 @@
 use super::lock::Request;
 use super::port::Port;
 use super::state::State;
-use crate::event::{Interrupts as Mode, Kind, Lock, LockApi, MESSAGES_MAX, Routine, Sink, Site};
 use crate::event::Handle;
+use crate::event::{Interrupts as Mode, Kind, Lock, LockApi, MESSAGES_MAX, Routine, Sink, Site};
 use crate::scenario::{Affinity, InterruptKind};
 use crate::storport::Irql;
 
@@ -66,7 +66,13 @@ impl Interrupts {
     }
 
     /// Connects the adapter's interrupts.
-    pub(super) fn connect(&mut self, by_line: bool, messages: u8, affinity: Affinity, processors: usize) {
+    pub(super) fn connect(
+        &mut self,
+        by_line: bool,
+        messages: u8,
+        affinity: Affinity,
+        processors: usize,
+    ) {
         self.by_line = by_line;
         self.messages = if by_line { 0 } else { messages.min(MESSAGES_MAX as u8) };
         self.routed = [0; 8];

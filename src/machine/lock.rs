@@ -10,7 +10,8 @@ use super::port::Port;
 use super::processor::Status;
 use super::state::{End, State};
 use crate::event::{
-    DPCS_MAX, EXECUTIVE_LOCKS_MAX, Handle, Interrupts, Kind, Lock, LockApi, MESSAGES_MAX, Sink, Site,
+    DPCS_MAX, EXECUTIVE_LOCKS_MAX, Handle, Interrupts, Kind, Lock, LockApi, MESSAGES_MAX, Sink,
+    Site,
 };
 use crate::storport::Irql;
 
@@ -88,11 +89,7 @@ fn lock_at(index: usize) -> Option<Lock> {
 
 impl Locks {
     pub(super) fn new() -> Self {
-        Locks {
-            records: [FREE; COUNT],
-            used: [0; COUNT.div_ceil(64)],
-            serial: 0,
-        }
+        Locks { records: [FREE; COUNT], used: [0; COUNT.div_ceil(64)], serial: 0 }
     }
 
     pub(super) fn power_on(&mut self) {
@@ -241,8 +238,7 @@ impl<S: Sink + 'static> Port<S> {
         self.act(|s| {
             s.book(index(request.lock), &request, saved);
             let irql = s.processor().irql;
-            let kind =
-                Kind::LockAcquired { lock: request.lock, api: request.api, irql, contended };
+            let kind = Kind::LockAcquired { lock: request.lock, api: request.api, irql, contended };
             s.emit_at(site, saved, kind);
             s.locks.serial
         })
@@ -328,8 +324,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Takes a channel token: exclusion inside StorPort, unseen by rules.
     pub(super) fn take_token(self, channel: usize) {
         let index = TOKENS + channel;
-        let request =
-            Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
+        let request = Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
         if self.with(|s| s.locks.is_held(index)) {
             self.act(|s| s.begin_to_wait(index));
             self.wait(index);

@@ -211,7 +211,12 @@ impl Memory {
 
     /// Walks `bytes` bytes of physical memory in contiguous pieces; `false` before any piece if one
     /// lies outside.
-    fn pieces(&self, physical: u64, bytes: usize, mut piece: impl FnMut(*mut u8, usize, usize)) -> bool {
+    fn pieces(
+        &self,
+        physical: u64,
+        bytes: usize,
+        mut piece: impl FnMut(*mut u8, usize, usize),
+    ) -> bool {
         let end = physical.checked_add(bytes as u64);
         let inside = |from: u64| self.virtual_of(from).map(|(_, run)| run);
         // A first walk for the bounds, so that a rejected transfer touches nothing.
@@ -293,7 +298,10 @@ mod tests {
         let mut read = [0; 2];
         assert!(memory.read_physical(physical, &mut read));
         assert_eq!(read, [1, 2]);
-        assert!(!memory.write_physical(0x1_0000_0000, &[9]), "StorPort's header is not for devices");
+        assert!(
+            !memory.write_physical(0x1_0000_0000, &[9]),
+            "StorPort's header is not for devices"
+        );
         assert!(!memory.read_physical(u64::MAX, &mut read));
     }
 }

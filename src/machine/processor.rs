@@ -104,7 +104,7 @@ pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Defau
         loop {
             yielder.suspend(());
             let work = std::panic::AssertUnwindSafe(|| port.work());
-            if crate::machine::port::quietly(work).is_err() {
+            if std::panic::catch_unwind(work).is_err() {
                 port.with(|s| {
                     s.emit(Site::Port, Kind::Crashed);
                     s.stop(End::Crash);
@@ -135,7 +135,12 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Calls the miniport: the callback's frame and its two events around `call`.
-    pub(super) fn callback(self, routine: Routine, subject: u16, call: impl FnOnce() -> u32) -> u32 {
+    pub(super) fn callback(
+        self,
+        routine: Routine,
+        subject: u16,
+        call: impl FnOnce() -> u32,
+    ) -> u32 {
         self.act(|s| s.enter(routine, subject));
         self.point();
         let result = call();

@@ -95,7 +95,8 @@ impl<S: Sink> State<S> {
 
     fn mark_timed_out(&mut self) {
         for slot in self.requests.of_miniport() {
-            if self.requests.slots[slot].deadline <= self.time && !self.requests.slots[slot].timed_out
+            if self.requests.slots[slot].deadline <= self.time
+                && !self.requests.slots[slot].timed_out
             {
                 self.requests.slots[slot].timed_out = true;
                 let request = self.requests.slots[slot].number;

@@ -235,7 +235,9 @@ impl<S: Sink> State<S> {
             blocks: request.blocks,
             ..super::srb::plan(&request.purpose)
         };
-        plan.data = match plan.flags.contains(SrbFlags::DATA_IN) || plan.flags.contains(SrbFlags::DATA_OUT) {
+        plan.data = match plan.flags.contains(SrbFlags::DATA_IN)
+            || plan.flags.contains(SrbFlags::DATA_OUT)
+        {
             true => self.memory.data(slot).wrapping_add(request.offset as usize),
             false => std::ptr::null_mut(),
         };
@@ -361,7 +363,10 @@ impl<S: Sink> State<S> {
     /// When the first request that waits may be tried again.
     pub(super) fn next_retry(&self) -> u64 {
         let times = self.requests.waiting.iter();
-        times.map(|slot| self.requests.slots[usize::from(slot)].not_before).min().unwrap_or(u64::MAX)
+        times
+            .map(|slot| self.requests.slots[usize::from(slot)].not_before)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// Whether a command with this request's buffer is with the device.
@@ -432,7 +437,8 @@ impl<S: Sink> State<S> {
         let bytes = self.extension_bytes();
         // SAFETY: inside the slot's region.
         let untouched = unsafe { std::slice::from_raw_parts(extension, bytes) };
-        let clean = untouched.iter().all(|&byte| byte == COMPLETED) && self.sum(slot) == self.requests.slots[slot].sum;
+        let clean = untouched.iter().all(|&byte| byte == COMPLETED)
+            && self.sum(slot) == self.requests.slots[slot].sum;
         if !clean && self.requests.slots[slot].completed != 0 {
             let request = self.requests.slots[slot].number;
             self.emit(Site::Port, Kind::RequestTouched { request });
@@ -496,7 +502,8 @@ impl<S: Sink> State<S> {
     fn block_ends(&self, slot: usize, block: u32) -> (*mut u64, *mut u64) {
         let request = &self.requests.slots[slot];
         let bytes = (request.bytes / request.blocks.max(1)) as usize;
-        let start = self.memory.data(slot).wrapping_add(request.offset as usize + block as usize * bytes);
+        let start =
+            self.memory.data(slot).wrapping_add(request.offset as usize + block as usize * bytes);
         (start.cast(), start.wrapping_add(bytes - 8).cast())
     }
 
@@ -545,13 +552,11 @@ impl<S: Sink> State<S> {
             self.requests.writes.iter().filter(|w| (w.first..w.first + w.blocks).contains(&block))
         };
         // Replaced: a write that began after `ended` was over before the read was sent.
-        let replaced_since = |ended: u64| {
-            writes().any(|w| !w.unmap && w.began > ended && w.ended < read.sent)
-        };
+        let replaced_since =
+            |ended: u64| writes().any(|w| !w.unmap && w.began > ended && w.ended < read.sent);
         if mark == 0 {
-            let unmapped = |w: &Written| {
-                w.unmap && w.began < read.completed && !replaced_since(w.ended)
-            };
+            let unmapped =
+                |w: &Written| w.unmap && w.began < read.completed && !replaced_since(w.ended);
             return !replaced_since(0) || writes().any(unmapped);
         }
         writes().any(|w| {

@@ -83,7 +83,9 @@ pub(super) fn plan(purpose: &Purpose) -> SrbPlan {
                 IoKind::Read => (Operation::Blocks(0x28), SrbFlags::DATA_IN),
                 IoKind::Write => (Operation::Blocks(0x2A), SrbFlags::DATA_OUT),
                 IoKind::Flush => (Operation::Plain(0x35, 0, 0, Length::Nowhere), SrbFlags(0)),
-                IoKind::Unmap => (Operation::Plain(0x42, 0, 0, Length::Bytes7To8), SrbFlags::DATA_OUT),
+                IoKind::Unmap => {
+                    (Operation::Plain(0x42, 0, 0, Length::Bytes7To8), SrbFlags::DATA_OUT)
+                }
             };
         }
         Purpose::Query(query) => {
@@ -184,9 +186,7 @@ impl SrbPlan {
     /// `at` is aligned to 8, with `EXTENDED_BYTES` bytes behind it.
     pub(super) unsafe fn write(&self, at: *mut u8) {
         // SAFETY: the caller's promise; both layouts fit.
-        unsafe {
-            if self.legacy { self.write_legacy(at) } else { self.write_extended(at) }
-        }
+        unsafe { if self.legacy { self.write_legacy(at) } else { self.write_extended(at) } }
     }
 
     unsafe fn write_legacy(&self, at: *mut u8) {

@@ -151,6 +151,7 @@ impl<S: Sink> State<S> {
         self.recovery = Recovery::default();
         self.adapter = Adapter::default();
         self.adapter.fail_allocation = self.setup.failures.allocation;
+        self.adapter.facts.dump = self.setup.dump;
         self.memory.power_on(machine, driver.data.device_extension_size as usize);
         self.device.power_on(&self.setup.device);
     }

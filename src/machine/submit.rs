@@ -91,9 +91,8 @@ impl<S: Sink> State<S> {
             return false;
         }
         let is_reset = matches!(self.requests.slots[slot].purpose, Purpose::Reset(_));
-        let open = self.adapter.is_started()
-            && (is_reset || self.may_send())
-            && self.may_retry(slot);
+        let open =
+            self.adapter.is_started() && (is_reset || self.may_send()) && self.may_retry(slot);
         if open {
             self.hand_over(slot);
         } else {

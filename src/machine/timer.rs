@@ -272,11 +272,8 @@ impl<S: Sink + 'static> Port<S> {
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
         let start_io = port_lock(Lock::StartIo, Irql::DISPATCH);
         self.take(start_io, Site::Port);
-        let result = if self.with(|s| s.is_half_duplex()) {
-            self.under_interrupt(call)
-        } else {
-            call()
-        };
+        let result =
+            if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
         result
     }

@@ -316,9 +316,7 @@ pub unsafe extern "system-unwind" fn unit_control<P: StorPort, M: Miniport<P>>(
     if control == ScsiUnitControlType::QUERY_SUPPORTED_CONTROL_TYPES {
         // SAFETY: the parameter of this control type is a list.
         unsafe {
-            answer_query(parameters.cast(), |n| {
-                core.supports_unit_control(ScsiUnitControlType(n))
-            });
+            answer_query(parameters.cast(), |n| core.supports_unit_control(ScsiUnitControlType(n)));
         }
         return 0;
     }

@@ -25,7 +25,8 @@ use super::lock::{KlockQueueHandle, StorKspinLock, StorLockHandle, StorSpinlock}
 use super::memory::{PhysicalAddress, StorScatterGatherList};
 use super::miniport::Miniport;
 use super::perf::{
-    MessageInterruptInformation, PerfConfigurationData, ProcessorNumber, StartIoPerformanceParameters,
+    MessageInterruptInformation, PerfConfigurationData, ProcessorNumber,
+    StartIoPerformanceParameters,
 };
 use super::srb::Srb;
 use super::status::{SrbStatus, StorStatus};
@@ -121,7 +122,8 @@ pub unsafe trait StorPort: Copy + 'static {
     ///
     /// `routine` may be called with this adapter's extension and `context`.
     #[track_caller]
-    unsafe fn synchronize_access(self, routine: HwSynchronizeRoutine, context: *mut c_void) -> bool;
+    unsafe fn synchronize_access(self, routine: HwSynchronizeRoutine, context: *mut c_void)
+    -> bool;
 
     // DPCs.
 
@@ -336,8 +338,11 @@ pub unsafe trait StorPort: Copy + 'static {
 
     /// StorPortGetMSIInfo: describes a granted message; fails past the last. Not from an interrupt routine.
     #[track_caller]
-    fn get_msi_info(self, message: u32, information: &mut MessageInterruptInformation)
-    -> StorStatus;
+    fn get_msi_info(
+        self,
+        message: u32,
+        information: &mut MessageInterruptInformation,
+    ) -> StorStatus;
 
     // Later.
 

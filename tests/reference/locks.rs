@@ -1,8 +1,6 @@
 //! Requests and releases of locks, and IRQLs.
 
-use lockstorm::event::{
-    Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine,
-};
+use lockstorm::event::{Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine};
 use lockstorm::storport::{Irql, StorStatus};
 
 use crate::model::{Held, Id, Model, Verdict};
@@ -111,7 +109,9 @@ impl Model {
             }
         }
         if let Lock::Message(message) = lock
-            && self.held_by(processor).any(|held| matches!(held.lock, Lock::Message(n) if n > message))
+            && self
+                .held_by(processor)
+                .any(|held| matches!(held.lock, Lock::Message(n) if n > message))
         {
             v.warning("lock.message_order");
         }
@@ -142,7 +142,8 @@ impl Model {
             return "lock.port_held";
         }
         let frames = &self.frames[&processor][held.depth..];
-        let interrupts = |routine| matches!(routine, Routine::Interrupt | Routine::MessageInterrupt);
+        let interrupts =
+            |routine| matches!(routine, Routine::Interrupt | Routine::MessageInterrupt);
         match frames.iter().any(|frame| interrupts(frame.routine)) {
             true => "interrupt.self_deadlock",
             false => "dpc.self_deadlock",
@@ -154,7 +155,9 @@ impl Model {
     fn is_forbidden(&self, processor: u8, lock: Lock) -> bool {
         let Some(frame) = self.caller(processor) else { return false };
         let doubtful = match frame.routine {
-            Routine::Timer | Routine::ResetBus | Routine::StateChange => matches!(lock, Lock::Dpc(_)),
+            Routine::Timer | Routine::ResetBus | Routine::StateChange => {
+                matches!(lock, Lock::Dpc(_))
+            }
             Routine::MessageInterrupt => matches!(lock, Lock::Message(_)),
             _ => false,
         };
@@ -198,7 +201,8 @@ impl Model {
     }
 
     fn released(&mut self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind else {
+        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind
+        else {
             unreachable!("asked about a release");
         };
         let processor = event.processor;
@@ -236,9 +240,8 @@ impl Model {
         v: &mut Verdict,
     ) {
         let Kind::LockReleased { lock, api, .. } = event.kind else { return };
-        let other_message = |held: &Held| {
-            api == LockApi::Msi && held.api == LockApi::Msi && held.lock != lock
-        };
+        let other_message =
+            |held: &Held| api == LockApi::Msi && held.api == LockApi::Msi && held.lock != lock;
         if self.held_by(event.processor).any(other_message) {
             v.error("lock.release_message");
             return;
@@ -280,7 +283,13 @@ impl Model {
     }
 
     /// The IRQL that a release restores, and the one at which it is called.
-    fn judge_restored(&self, event: &Event, held: &Held, (api, irql): (LockApi, Irql), v: &mut Verdict) {
+    fn judge_restored(
+        &self,
+        event: &Event,
+        held: &Held,
+        (api, irql): (LockApi, Irql),
+        v: &mut Verdict,
+    ) {
         if !matches!(api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel) && irql != held.saved {
             v.error("lock.old_irql");
         }
@@ -307,7 +316,9 @@ impl Model {
         if raise && irql < event.irql {
             v.error("irql.raise");
         }
-        if irql < event.irql && self.held_by(event.processor).any(|held| irql < self.level(held.lock)) {
+        if irql < event.irql
+            && self.held_by(event.processor).any(|held| irql < self.level(held.lock))
+        {
             v.error("irql.below_lock");
         }
         if self.is_dump(event.processor) {
@@ -331,7 +342,6 @@ fn misused(misuse: LockMisuse, release: bool, v: &mut Verdict) {
         }
         LockMisuse::NotPerMessage => v.error("lock.not_per_message"),
         LockMisuse::MessageOutOfRange => v.error("lock.message_range"),
-        LockMisuse::NoInterrupt => v.warning("lock.no_interrupt"),
         LockMisuse::HandleNeverAcquired => {
             assert!(release);
             v.error("lock.release_unheld");

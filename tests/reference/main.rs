@@ -36,7 +36,8 @@ fn compare(model: &mut Model, events: &[Event]) -> Option<Disagreement> {
         let flow = checker.record(event);
         let all: BTreeSet<Id> = checker.findings().iter().map(|f| f.rule.rule().id).collect();
         let new: BTreeSet<Id> = all.difference(&known_checker).copied().collect();
-        let disagree = || Some(Disagreement { index, checker: new.clone(), model: verdict.clone() });
+        let disagree =
+            || Some(Disagreement { index, checker: new.clone(), model: verdict.clone() });
         if flow == Flow::Stop {
             let last = checker.findings().last().expect("a finding").rule.rule().id;
             return if verdict.errors.contains(last) { None } else { disagree() };
@@ -73,11 +74,17 @@ fn rules_agree_with_the_model() {
         if let Some(d) = compare(&mut model, events) {
             let kind = format!("{:?}", events[d.index].kind);
             let kind = kind.split([' ', '(']).next().unwrap_or_default().to_owned();
-            let key = format!("{kind}: checker {:?} model {:?} {:?}", d.checker, d.model.errors, d.model.warnings);
-            let entry = found.entry(key).or_insert_with(|| (0, run, report(&scenario, events, d.index)));
+            let key = format!(
+                "{kind}: checker {:?} model {:?} {:?}",
+                d.checker, d.model.errors, d.model.warnings
+            );
+            let entry =
+                found.entry(key).or_insert_with(|| (0, run, report(&scenario, events, d.index)));
             entry.0 += 1;
             let size = report(&scenario, events, d.index);
-            if size.len() < entry.2.len() { entry.2 = size; }
+            if size.len() < entry.2.len() {
+                entry.2 = size;
+            }
         }
     }
     println!("{reached:#?}");
@@ -96,7 +103,12 @@ fn report(scenario: &Scenario, events: &[Event], index: usize) -> String {
     use std::fmt::Write;
     let mut out = text::write(scenario);
     for (n, event) in events.iter().enumerate().take(index + 1) {
-        writeln!(out, "{n:4} {} p{} d{} {:?} {:?}", event.time, event.processor, event.depth, event.irql, event.kind).unwrap();
+        writeln!(
+            out,
+            "{n:4} {} p{} d{} {:?} {:?}",
+            event.time, event.processor, event.depth, event.irql, event.kind
+        )
+        .unwrap();
     }
     out
 }

@@ -137,7 +137,8 @@ impl Model {
 
     /// The number of callbacks under way is the event's own.
     fn check_depth(&self, event: &Event) {
-        let depth = self.depth(event.processor) + usize::from(matches!(event.kind, Kind::Entered { .. }));
+        let depth =
+            self.depth(event.processor) + usize::from(matches!(event.kind, Kind::Entered { .. }));
         assert_eq!(depth, usize::from(event.depth), "callbacks under way at {event:?}");
     }
 
@@ -195,9 +196,10 @@ impl Model {
     pub(crate) fn is_dump(&self, processor: u8) -> bool {
         match self.adapter {
             Some(adapter) => adapter.dump,
-            None => self.frames.get(&processor).is_some_and(|frames| {
-                frames.first().is_some_and(|frame| frame.irql == Irql::HIGH)
-            }),
+            None => self
+                .frames
+                .get(&processor)
+                .is_some_and(|frames| frames.first().is_some_and(|frame| frame.irql == Irql::HIGH)),
         }
     }
 

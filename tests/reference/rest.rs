@@ -30,7 +30,9 @@ impl Model {
                 ConfigurationMistake::VirtualDeviceWrong => v.error("config.virtual_device"),
                 ConfigurationMistake::ReturnValueUnknown => v.warning("config.return_value"),
             },
-            Kind::Called { ddi, argument, result } => self.called(event, (ddi, argument, result), v),
+            Kind::Called { ddi, argument, result } => {
+                self.called(event, (ddi, argument, result), v)
+            }
             _ => {}
         }
     }

@@ -29,7 +29,12 @@ impl Table {
 
     /// Whether `routine` may acquire `lock`; `None` where the table does not know the routine, or no lock of
     /// StorPort's is asked for.
-    pub(crate) fn allows(&self, routine: Routine, adapter: Option<&Adapter>, lock: Lock) -> Option<bool> {
+    pub(crate) fn allows(
+        &self,
+        routine: Routine,
+        adapter: Option<&Adapter>,
+        lock: Lock,
+    ) -> Option<bool> {
         let name = column(routine)?;
         let class = match lock {
             Lock::StartIo => "StartIo",

@@ -30,7 +30,11 @@ const EPOCH: u64 = 132_537_600_000_000_000;
 
 impl<S: Sink + 'static> Port<S> {
     /// A DDI that returns a status.
-    fn status(self, call: (Ddi, u32, Site), act: impl FnOnce(&mut State<S>) -> StorStatus) -> StorStatus {
+    fn status(
+        self,
+        call: (Ddi, u32, Site),
+        act: impl FnOnce(&mut State<S>) -> StorStatus,
+    ) -> StorStatus {
         StorStatus(self.call(call, |s| act(s).0))
     }
 
@@ -91,7 +95,11 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         self.release_msi(message, old_irql, site)
     }
 
-    unsafe fn synchronize_access(self, routine: HwSynchronizeRoutine, context: *mut c_void) -> bool {
+    unsafe fn synchronize_access(
+        self,
+        routine: HwSynchronizeRoutine,
+        context: *mut c_void,
+    ) -> bool {
         let site = self.site();
         self.point();
         let extension = self.extension();
@@ -142,7 +150,9 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         let site = self.site();
         let number = u32::from(NotificationType::SET_TARGET_PROCESSOR_DPC.0);
         self.status((Ddi::Notification, number, site), |s| match s.dpc(dpc) {
-            Ok(dpc) if processor.group == 0 && usize::from(processor.number) < s.processor_count => {
+            Ok(dpc)
+                if processor.group == 0 && usize::from(processor.number) < s.processor_count =>
+            {
                 s.dpcs.set_target(dpc, processor.number);
                 StorStatus::SUCCESS
             }
@@ -563,7 +573,15 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         })
     }
 
-    fn log_error(self, _srb: Option<Srb>, _path: u8, _target: u8, _lun: u8, code: u32, _unique: u32) {
+    fn log_error(
+        self,
+        _srb: Option<Srb>,
+        _path: u8,
+        _target: u8,
+        _lun: u8,
+        code: u32,
+        _unique: u32,
+    ) {
         let site = self.site();
         self.call((Ddi::LogError, code, site), |_| 0);
     }

@@ -59,8 +59,17 @@ impl<S: Sink> State<S> {
 }
 
 impl<S: Sink + 'static> Port<S> {
-    fn ke_acquire(self, lock: *mut StorKspinLock, api: LockApi, handle: usize, site: Site) -> (Irql, u32) {
+    fn ke_acquire(
+        self,
+        lock: *mut StorKspinLock,
+        api: LockApi,
+        handle: usize,
+        site: Site,
+    ) -> (Irql, u32) {
         self.point();
+        if self.with(|s| s.locks_are_void()) {
+            return (self.with(|s| s.processor().irql), 0);
+        }
         let lock = self.act(|s| s.executive(lock, site));
         let level = matches!(api, LockApi::Ke | LockApi::KeQueued).then_some(Irql::DISPATCH);
         let saved = self.with(|s| s.processor().irql);
@@ -69,6 +78,9 @@ impl<S: Sink + 'static> Port<S> {
 
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
+        if self.with(|s| s.locks_are_void()) {
+            return;
+        }
         let lock = self.act(|s| s.executive(lock, site));
         let (state, irql) =
             self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
@@ -80,6 +92,9 @@ impl<S: Sink + 'static> Port<S> {
     /// `handle` is valid.
     unsafe fn queued_release(self, handle: *mut KlockQueueHandle, api: LockApi, site: Site) {
         self.point();
+        if self.with(|s| s.locks_are_void()) {
+            return;
+        }
         // SAFETY: the caller's promise.
         let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read() };
         let number = lock.checked_sub(1).filter(|&n| n < EXECUTIVE_LOCKS_MAX && next != 0);

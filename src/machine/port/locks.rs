@@ -55,7 +55,7 @@ fn kind_of(lock: Lock, api: LockApi) -> StorSpinlock {
 
 impl<S: Sink> State<S> {
     /// In a crash dump there is one processor and nothing to exclude: lock calls have no effect.
-    fn locks_are_void(&self) -> bool {
+    pub(super) fn locks_are_void(&self) -> bool {
         self.adapter.facts.dump
     }
 
@@ -85,9 +85,7 @@ impl<S: Sink> State<S> {
             StorSpinlock::THREADED_DPC => {
                 Ok((Lock::Dpc(self.dpc(context)?), LockApi::ThreadedDpc, dispatch))
             }
-            StorSpinlock::DPC_LEVEL => {
-                Ok((Lock::Dpc(self.dpc(context)?), LockApi::DpcLevel, None))
-            }
+            StorSpinlock::DPC_LEVEL => Ok((Lock::Dpc(self.dpc(context)?), LockApi::DpcLevel, None)),
             _ => Err(LockMisuse::UnknownKind),
         }
     }

@@ -12,10 +12,11 @@ pub(super) use executive::Executives;
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::panic::{Location, UnwindSafe};
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Once;
 
+use super::processor::Fiber;
 use super::state::{Inner, State};
 use crate::event::{Kind, Sink, Site};
 use crate::machine::Driver;
@@ -106,8 +107,8 @@ thread_local! {
 
 static QUIET: Once = Once::new();
 
-/// Runs driver code; a panic comes back as an error, without a word on the terminal.
-pub(super) fn quietly<R>(code: impl FnOnce() -> R + UnwindSafe) -> std::thread::Result<R> {
+/// Gives a processor's coroutine the thread, until it gives it back; a panic in it says nothing on the terminal.
+pub(super) fn resume(fiber: &mut Fiber) {
     QUIET.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -117,7 +118,6 @@ pub(super) fn quietly<R>(code: impl FnOnce() -> R + UnwindSafe) -> std::thread::
         }));
     });
     IN_DRIVER.set(true);
-    let result = std::panic::catch_unwind(code);
+    let _ = fiber.resume(());
     IN_DRIVER.set(false);
-    result
 }

@@ -39,11 +39,8 @@ impl<S: Sink> State<S> {
         self.adapter.allocations = self.adapter.allocations.saturating_add(1);
         let fail = self.adapter.fail_allocation;
         let fails = fail == u8::MAX || (fail != 0 && fail == self.adapter.allocations);
-        *buffer = if fails {
-            std::ptr::null_mut()
-        } else {
-            self.memory.take_pool(bytes as usize).cast()
-        };
+        *buffer =
+            if fails { std::ptr::null_mut() } else { self.memory.take_pool(bytes as usize).cast() };
         if buffer.is_null() { StorStatus::INSUFFICIENT_RESOURCES } else { StorStatus::SUCCESS }
     }
 
@@ -81,7 +78,11 @@ impl<S: Sink> State<S> {
     }
 
     /// StorPortInitializePerfOpts: asked, it says what StorPort grants; told, it checks and applies.
-    pub(super) fn perf_opts(&mut self, query: bool, data: *mut PerfConfigurationData) -> StorStatus {
+    pub(super) fn perf_opts(
+        &mut self,
+        query: bool,
+        data: *mut PerfConfigurationData,
+    ) -> StorStatus {
         if data.is_null() {
             return StorStatus::INVALID_PARAMETER;
         }
