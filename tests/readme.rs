@@ -43,7 +43,9 @@ fn commands(readme: &str) -> Vec<Vec<String>> {
     let lines = blocks(readme, "sh").concat();
     lines
         .lines()
-        .map(|line| line.split(" #").next().unwrap().split_whitespace().map(str::to_owned).collect())
+        .map(|line| {
+            line.split(" #").next().unwrap().split_whitespace().map(str::to_owned).collect()
+        })
         .collect()
 }
 
@@ -118,7 +120,8 @@ fn every_command_is_one_and_prints_what_is_shown() {
 
 /// A line of the picture, or one that stands for others.
 fn is_drawing(line: &str) -> bool {
-    line == "..." || line.contains(['─', '│', '>']) && !line.contains("  D  ") && !line.contains("indented")
+    line == "..."
+        || line.contains(['─', '│', '>']) && !line.contains("  D  ") && !line.contains("indented")
         || line.contains("what happens")
         || line.is_empty()
 }
@@ -128,7 +131,9 @@ fn is_drawing(line: &str) -> bool {
 fn without_what_moves(line: &str) -> String {
     let mut kept = String::new();
     let mut rest = line;
-    while let Some(at) = [".rs:", "hash "].iter().filter_map(|mark| Some(rest.find(mark)? + mark.len())).min() {
+    while let Some(at) =
+        [".rs:", "hash "].iter().filter_map(|mark| Some(rest.find(mark)? + mark.len())).min()
+    {
         kept.push_str(&rest[..at]);
         rest = rest[at..].trim_start_matches(|c: char| c.is_ascii_hexdigit());
     }
