@@ -159,8 +159,8 @@ fn each_is_named_for_its_rule() {
 
 #[test]
 fn each_can_be_a_seed() {
-    let mut bytes = Vec::new();
     for example in all() {
+        let mut bytes = Vec::new();
         codec::encode(&example.scenario, &mut bytes);
         assert_eq!(codec::decode(&bytes), example.scenario, "{}", example.name());
     }

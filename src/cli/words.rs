@@ -15,7 +15,9 @@ use crate::storport::{Irql, SpReturn};
 pub(super) fn what(event: &Event) -> String {
     let kind = &event.kind;
     match *kind {
-        Kind::Started { processors } => format!("= run begins on {processors} processors"),
+        Kind::Started { processors } => {
+            format!("= run begins on {}", super::output::counted(processors.into(), "processor"))
+        }
         Kind::Configured(adapter) => format!("= adapter: {}", configuration(&adapter)),
         Kind::Quiescing => "= scenario spent: faults end, everything drains".into(),
         Kind::AdapterStopped { surprise: false } => "= adapter stopped".into(),

@@ -60,8 +60,8 @@ impl Nvme {
         if self.dpcs_ready.load(Ordering::SeqCst) {
             return true;
         }
-        for queue in &self.queues {
-            port.initialize_dpc_of::<Self>(&queue.dpc);
+        for index in self.queue_indices(port) {
+            port.initialize_dpc_of::<Self>(&self.queues[index].dpc);
         }
         port.initialize_dpc_of::<Self>(&self.recovery);
         let finished = self.drive_alone(port, PASSIVE_STALL_US, PASSIVE_BUDGET_US);

@@ -15,7 +15,7 @@ use super::completion::{Outcome, complete};
 use super::guard::{Access, Guard};
 use super::queue::{Batch, ENTRIES_MAX};
 use super::registers::Register;
-use super::{IO_QUEUES_MAX, Nvme, RECOVERY};
+use super::{Nvme, RECOVERY};
 use crate::storport::guard::Locked;
 use crate::storport::{StorPort, StorPortExt};
 
@@ -39,7 +39,7 @@ impl Nvme {
     pub(super) fn on_line<P: StorPort>(&self, port: P) -> bool {
         // A crash dump polls; its line is always masked.
         let masked = self.line_masked.load(Ordering::SeqCst) && !self.is_dump(port);
-        if masked || !self.queues.iter().any(|queue| queue.has_news(port)) {
+        if masked || !self.has_news(port) {
             return false;
         }
         if self.uses_dpcs(port) {
@@ -52,11 +52,16 @@ impl Nvme {
             port.issue(&self.queues[0].dpc, 0, 0);
             return true;
         }
-        for index in 0..=IO_QUEUES_MAX {
+        for index in self.queue_indices(port) {
             self.service(port, Access::Have, index);
         }
         self.kick_if_answered(port);
         true
+    }
+
+    /// Some ring has a completion that nobody has looked at.
+    fn has_news<P: StorPort>(&self, port: P) -> bool {
+        self.queue_indices(port).any(|index| self.queues[index].has_news(port))
     }
 
     fn on_queue_interrupt<P: StorPort>(&self, port: P, index: usize) {
@@ -75,11 +80,11 @@ impl Nvme {
             return self.drive(port, Access::Take, true);
         }
         if self.is_line(port) {
-            for index in 0..=IO_QUEUES_MAX {
+            for index in self.queue_indices(port) {
                 self.service(port, Access::Take, index);
             }
             self.unmask_line(port);
-        } else if argument <= IO_QUEUES_MAX {
+        } else if self.queue_indices(port).contains(&argument) {
             self.service(port, Access::Take, argument);
         }
         self.kick_if_answered(port);
@@ -88,16 +93,7 @@ impl Nvme {
     /// Drains the completion ring of a queue and completes what it finds.
     pub(super) fn service<P: StorPort>(&self, port: P, access: Access, index: usize) {
         for _ in 0..BATCHES_MAX {
-            let mut batch = Batch::default();
-            let more = self.guarded(port, access, index, |queue| {
-                queue.drain(port, &self.registers, &mut batch, |status, result| {
-                    self.engine.note_answer(status, result);
-                })
-            });
-            for finished in batch.take() {
-                complete(port, finished.srb, Outcome::of_finished(&finished));
-            }
-            if !more {
+            if !self.service_batch(port, access, index, false) {
                 return;
             }
         }
@@ -106,6 +102,41 @@ impl Nvme {
             let dpc = if self.is_line(port) { 0 } else { index };
             port.issue(&self.queues[dpc].dpc, dpc, 0);
         }
+    }
+
+    /// Drains every queue a last time and closes it.
+    pub(super) fn close_queues<P: StorPort>(&self, port: P, access: Access) {
+        for index in self.queue_indices(port) {
+            let more = (0..BATCHES_MAX).all(|_| self.service_batch(port, access, index, true));
+            if more {
+                self.guarded(port, access, index, |queue| queue.set_open(port, false));
+            }
+        }
+    }
+
+    /// Takes a batch of finished requests from a queue under its guard and completes it without. Returns
+    /// whether there may be more; if there is not, and `close`, nothing more can come.
+    fn service_batch<P: StorPort>(
+        &self,
+        port: P,
+        access: Access,
+        index: usize,
+        close: bool,
+    ) -> bool {
+        let mut batch = Batch::default();
+        let more = self.guarded(port, access, index, |queue| {
+            let more = queue.drain(port, &self.registers, &mut batch, |status, result| {
+                self.engine.note_answer(status, result);
+            });
+            if close && !more {
+                queue.set_open(port, false);
+            }
+            more
+        });
+        for finished in batch.take() {
+            complete(port, finished.srb, Outcome::of_finished(&finished));
+        }
+        more
     }
 
     /// Lets the state machine go on if its command has ended.

@@ -39,6 +39,7 @@ pub mod state;
 mod tests;
 
 use core::ffi::c_void;
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use self::controller::Engine;
@@ -192,6 +193,11 @@ impl Nvme {
 
     fn ready_timeout_us<P: StorPort>(&self, port: P) -> u32 {
         self.settings.get(port).ready_timeout_us
+    }
+
+    /// The queues that can exist, the admin queue first.
+    fn queue_indices<P: StorPort>(&self, port: P) -> RangeInclusive<usize> {
+        0..=usize::from(self.io_queues_wanted(port))
     }
 
     /// The message of a queue: 0 for the admin queue, the others in turn for the I/O queues; with one

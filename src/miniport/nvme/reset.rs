@@ -19,7 +19,7 @@ use super::queue::{Batch, ENTRIES_MAX};
 use super::request::Request;
 use super::spec::Command;
 use super::state::State;
-use super::{IO_QUEUES_MAX, Nvme, READY_BUDGET_US};
+use super::{Nvme, READY_BUDGET_US};
 use crate::storport::srb::ScsiRequestBlock;
 use crate::storport::{Srb, SrbStatus, StorPort};
 
@@ -95,17 +95,9 @@ impl Nvme {
         self.waiting.drain(|srb| complete(port, srb, outcome));
     }
 
-    /// Drains every queue a last time and closes it.
-    pub(super) fn close_queues<P: StorPort>(&self, port: P, access: Access) {
-        for index in 0..=IO_QUEUES_MAX {
-            self.service(port, access, index);
-            self.guarded(port, access, index, |queue| queue.set_open(port, false));
-        }
-    }
-
     /// Completes everything that is outstanding in closed queues.
     pub(super) fn flush<P: StorPort>(&self, port: P, access: Access, outcome: Outcome) {
-        for index in 0..=IO_QUEUES_MAX {
+        for index in self.queue_indices(port) {
             for _ in 0..BATCHES_MAX {
                 let mut batch = Batch::default();
                 let more = self
@@ -143,7 +135,7 @@ impl Nvme {
         access: Access,
         victim: Srb,
     ) -> Option<(usize, u16)> {
-        (1..=IO_QUEUES_MAX).find_map(|index| {
+        self.queue_indices(port).skip(1).find_map(|index| {
             self.guarded(port, access, index, |queue| queue.find(port, victim))
                 .map(|identifier| (index, identifier))
         })

@@ -4,7 +4,8 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 
-use super::script::{Call, FIRST_SHARED_SLOT, Op, SLOTS};
+use super::op::Op;
+use super::script::{Call, FIRST_SHARED_SLOT, SLOTS};
 use super::state::{Request, Slot, State};
 use crate::event::Routine;
 use crate::storport::config::{

@@ -17,6 +17,7 @@
 mod calls;
 mod frame;
 mod locks;
+mod op;
 mod play;
 mod script;
 mod state;
@@ -36,9 +37,10 @@ use crate::storport::{
 };
 
 use frame::{Entries, Frame};
+pub use op::{Op, Operands};
 pub use script::{
     ARGUMENT_MAX, Call, Context, DPCS, DPCS_INITIALIZED, EXECUTIVE_LOCKS,
-    EXECUTIVE_LOCKS_INITIALIZED, FIRST_SHARED_SLOT, LockName, Op, Operands, SLOTS, Script, When,
+    EXECUTIVE_LOCKS_INITIALIZED, FIRST_SHARED_SLOT, LockName, SLOTS, Script, When,
 };
 use state::State;
 

@@ -2,7 +2,8 @@
 
 use super::frame::Frame;
 use super::locks::irql;
-use super::script::{Call, Op};
+use super::op::Op;
+use super::script::Call;
 use super::state::TRIGGER;
 use crate::storport::code::NotificationType;
 use crate::storport::config::SP_UNINITIALIZED_VALUE;

@@ -6,9 +6,10 @@ use core::fmt;
 use core::ptr;
 
 use super::frame::{Entries, Frame};
+use super::op::Op;
 use super::script::{
     Call, DPCS, DPCS_INITIALIZED, EXECUTIVE_LOCKS, EXECUTIVE_LOCKS_INITIALIZED, FIRST_SHARED_SLOT,
-    Op, SLOTS, Script,
+    SLOTS, Script,
 };
 use crate::event::Routine;
 use crate::storport::config::AccessRange;
