@@ -23,7 +23,7 @@ fn main() {
     let mut harness = Harness::alone(driver);
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     let mut found: BTreeMap<u64, (u32, String, Vec<u8>)> = BTreeMap::new();
-    let (mut events, mut decisions) = (0, 0);
+    let (mut events, mut decisions, mut longest) = (0, 0, 0);
     let began = std::time::Instant::now();
     for _ in 0..runs {
         let length = xorshift(&mut seed) as usize % 400;
@@ -33,6 +33,9 @@ fn main() {
         }
         let outcome = harness.run_bytes(&bytes);
         (events, decisions) = (events + outcome.events, decisions + outcome.decisions);
+        if outcome.end == lockstorm::machine::End::Quiet {
+            longest = longest.max(outcome.decisions);
+        }
         if outcome.end != lockstorm::machine::End::Quiet && harness.findings().is_empty() {
             println!("no finding: {outcome:?}");
             if let Ok(folder) = std::env::var("SURVEY_OUT") {
@@ -62,7 +65,7 @@ fn main() {
         seconds * 1e9 / decisions as f64,
         harness.coverage().covered()
     );
-    println!("{events} events, {decisions} decisions");
+    println!("{events} events, {decisions} decisions, {longest} in the longest quiet run");
     let mut rows: Vec<_> = found.iter().collect();
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.0));
     for (id, (count, text, bytes)) in rows {

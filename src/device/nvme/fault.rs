@@ -149,7 +149,7 @@ impl Answers {
     /// Nanoseconds until RDY follows EN.
     pub(super) fn ready_delay(&self, manner: &Manner) -> u64 {
         if manner.slow_ready && !self.well_behaved {
-            400_000 * MICROSECOND
+            60_000 * MICROSECOND
         } else {
             20 * MICROSECOND
         }

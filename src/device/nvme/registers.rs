@@ -123,7 +123,7 @@ pub(super) fn capabilities_low(queue_entries: u8) -> u32 {
     u32::from(queue_entries - 1) | 1 << 16 | READY_TIMEOUT << 24
 }
 
-/// CAP.TO: 500 ms units. A slow controller needs 400 ms.
+/// CAP.TO: 500 ms units. A slow controller needs 60 ms.
 const READY_TIMEOUT: u32 = 2;
 
 /// CAP's upper half: subsystem reset, the NVM command set, pages of 4 KiB only.
