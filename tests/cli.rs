@@ -280,15 +280,15 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 /// A short campaign that finds something.
-const SHORT: [&str; 6] = ["fuzz", "puppet", "--runs", "20000", "--seed", "1"];
+const SHORT: [&str; 6] = ["fuzz", "puppet", "--runs", "3000", "--seed", "1"];
 
 #[test]
 fn a_short_campaign_finds_violations_that_replay() {
     let scratch = Scratch::new("find");
     let said = scratch.run(&SHORT);
     assert_eq!(said.status, Some(1), "{said:?}");
-    assert!(said.err.contains("fuzzing puppet for 20,000 runs: 1 job, seed 1"), "{said:?}");
-    assert!(said.out.contains("lockstorm: done: 20,000 runs in "), "{said:?}");
+    assert!(said.err.contains("fuzzing puppet for 3,000 runs: 1 job, seed 1"), "{said:?}");
+    assert!(said.out.contains("lockstorm: done: 3,000 runs in "), "{said:?}");
     let findings = scratch.files("artifacts/puppet/findings");
     let examples: Vec<&String> = findings.keys().filter(|name| name.ends_with(".bin")).collect();
     assert!(examples.len() > 1 && findings.len() == 2 * examples.len(), "{:?}", findings.keys());
@@ -356,13 +356,13 @@ fn stop_at_first_stops_at_the_first() {
 fn jobs_share_the_runs_and_the_corpus() {
     let scratch = Scratch::new("jobs");
     let arguments =
-        ["fuzz", "puppet", "--jobs", "3", "--runs", "10000", "--seed", "1", "--format", "json"];
+        ["fuzz", "puppet", "--jobs", "3", "--runs", "3000", "--seed", "1", "--format", "json"];
     let said = scratch.run(&arguments);
     assert_eq!((said.status, said.err.as_str()), (Some(1), ""), "{said:?}");
     let lines = said.json_lines();
     let summary = lines.last().unwrap();
     assert_eq!(summary["type"], "summary");
-    assert_eq!(summary["runs"], 10_000);
+    assert_eq!(summary["runs"], 3_000);
     assert_eq!(summary["reason"], "done");
     let findings = lines.iter().filter(|line| line["type"] == "finding").count() as u64;
     let count = |name: &str| summary[name].as_u64().unwrap();

@@ -15,7 +15,7 @@ const MUTATIONS_MAX: u32 = 4;
 
 /// Mutates the scenario in the first `size` bytes of `buffer`, which has room for the longest mutant that is
 /// wanted, and returns the mutant's size. Equal seeds make equal mutants. The mutant is
-/// [tidy](tidy) unless the buffer is too small for any scenario.
+/// whole (see [`tidy`]) unless the buffer is too small for any scenario.
 pub fn mutate(buffer: &mut [u8], size: usize, seed: u64) -> usize {
     let size = tidy(buffer, size);
     if size < HEADER_BYTES {
