@@ -14,7 +14,7 @@ use lockstorm::storport::{
 
 /// A driver whose HwStorStartIo takes the StartIo and the Interrupt lock as often as it was told.
 #[derive(Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     rounds: Shared<usize>,
 }
 
@@ -74,7 +74,7 @@ impl<P: StorPort> Miniport<P> for Workload {
 }
 
 /// The same under Shuttle: four threads, two locks, eight rounds.
-pub fn shuttle_rounds() {
+pub(crate) fn shuttle_rounds() {
     use shuttle::sync::{Arc, Mutex};
     let outer = Arc::new(Mutex::new(()));
     let inner = Arc::new(Mutex::new(()));

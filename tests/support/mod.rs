@@ -2,11 +2,11 @@
 
 /// A generator of inputs, from a seed.
 #[derive(Debug)]
-pub struct Inputs(u64);
+pub(crate) struct Inputs(u64);
 
 impl Inputs {
     /// Every seed but 0 gives its own sequence.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Inputs(seed.max(1))
     }
 
@@ -18,7 +18,7 @@ impl Inputs {
     }
 
     /// Up to `bytes_max` random bytes.
-    pub fn bytes(&mut self, bytes_max: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, bytes_max: usize) -> Vec<u8> {
         let length = self.next() as usize % (bytes_max + 1);
         (0..length).map(|_| (self.next() >> 24) as u8).collect()
     }

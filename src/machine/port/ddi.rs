@@ -148,7 +148,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         processor: ProcessorNumber,
     ) -> StorStatus {
         let site = self.site();
-        let number = u32::from(NotificationType::SET_TARGET_PROCESSOR_DPC.0);
+        let number = NotificationType::SET_TARGET_PROCESSOR_DPC.0;
         self.status((Ddi::Notification, number, site), |s| match s.dpc(dpc) {
             Ok(dpc)
                 if processor.group == 0 && usize::from(processor.number) < s.processor_count =>
