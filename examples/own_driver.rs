@@ -106,7 +106,7 @@ impl<P: StorPort, const FIXED: bool> Miniport<P> for OneAtATime<FIXED> {
         }
     }
 
-    fn reset_bus(&self, port: P, _path: u32) -> bool {
+    fn reset_bus(&self, _port: P, _path: u32) -> bool {
         true
     }
 }
