@@ -469,3 +469,14 @@ fn show_reads_what_pack_writes_from_any_directory() {
     assert!(Path::new(&scratch.path("my dir/-x.bin")).exists());
     assert_eq!(scratch.run(&["show", "my dir/-x.bin"]).status, Some(0));
 }
+
+#[test]
+fn a_legend_comes_with_a_trace_and_once() {
+    let scratch = Scratch::new("legend");
+    scratch.write("default.ron", b"(version: 1)");
+    let legend = |said: &Said| said.out.matches("virtual time since the start").count();
+    let said = scratch.run(&["run", "nvme", "default.ron", "default.ron", "--trace"]);
+    assert_eq!((said.status, legend(&said)), (Some(0), 1), "{said:?}");
+    assert_eq!(legend(&scratch.run(&["run", "nvme", "default.ron"])), 0);
+    scratch.run(&["run", "nvme", "missing.ron", "--trace"]).is_unusable(&["missing.ron"]);
+}

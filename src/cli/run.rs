@@ -41,12 +41,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let driver = input::driver(&arguments.driver)?;
-    let mut replay = Replay { harness: Harness::alone(driver), driver, arguments };
+    let mut replay = Replay { harness: Harness::alone(driver), driver, arguments, legend: false };
     replay.harness.hash_events(true);
     let mut tally = Tally::default();
-    if arguments.trace && arguments.format == Format::Text {
-        trace::write_legend(output);
-    }
     for path in &arguments.files {
         // One unusable file does not keep the others from being run.
         match input::scenario(path).and_then(|scenario| replay.file(path, &scenario, output)) {
@@ -101,6 +98,8 @@ struct Replay<'a> {
     harness: Harness,
     driver: BuiltIn,
     arguments: &'a Arguments,
+    /// The legend of the traces has been written.
+    legend: bool,
 }
 
 impl Replay<'_> {
@@ -151,6 +150,10 @@ impl Replay<'_> {
 
     fn tell(&mut self, path: &Path, scenario: &Scenario, outcome: &Outcome, output: &mut Output) {
         if self.arguments.trace {
+            if !self.legend {
+                trace::write_legend(output);
+                self.legend = true;
+            }
             let processors = usize::from(scenario.setup.processors);
             trace::write(self.harness.events(), processors, output);
             output.line("");

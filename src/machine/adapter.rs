@@ -1,9 +1,8 @@
-//! The life of an adapter, as StorPort leads it: found, initialised, stopped, restarted, removed.
+//! The life of an adapter, as StorPort leads it: found and initialised; what follows is `control`'s.
 //!
 //! Everything here runs as a thread of StorPort's on a virtual processor. IRQLs and locks of each callback are
 //! those of the lock table
-//! (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock>);
-//! for stopping and restarting, whose own page disagrees with that table, the scenario chooses.
+//! <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock>.
 
 use std::ffi::c_void;
 
@@ -14,29 +13,23 @@ use super::state::{Phase, State};
 use crate::event::{
     Adapter as Facts, ConfigurationMistake, Duplex, Interrupts, Kind, Miniport, Routine, Sink, Site,
 };
-use crate::scenario::{AdapterAction, UnitAction};
-use crate::storport::address::StorAddrBtl8;
+use crate::scenario::AdapterAction;
 use crate::storport::config::{
     AccessRange, DUMP_MODE_CRASH, HwFindAdapter, HwMessageInterrupt, HwPassiveInitializeRoutine,
     InterfaceType, InterruptSynchronizationMode, KinterruptMode, SCSI_DMA64_SYSTEM_SUPPORTED,
     SP_UNINITIALIZED_VALUE, SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK, STOR_FEATURE_VIRTUAL_MINIPORT,
     StorSynchronizationModel, VirtualHwFindAdapter,
 };
-use crate::storport::control::{ScsiAdapterControlType, ScsiUnitControlType};
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::memory::PhysicalAddress;
 use crate::storport::{Irql, PortConfigurationInformation, SpReturn};
 
 /// Longest transfer that the machine has memory for.
 const TRANSFER_BYTES: u32 = 48 * 512;
-/// Control types that StorPort asks about.
-const CONTROL_TYPES: usize = 32;
-/// STOR_DEVICE_POWER_STATE: D0 and D3.
-const POWER_D0: u32 = 1;
-const POWER_D3: u32 = 4;
 
 /// Where the adapter is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Life {
+pub(super) enum Life {
     /// Not found yet, or its start failed.
     #[default]
     Absent,
@@ -51,7 +44,7 @@ enum Life {
 /// What StorPort knows of the adapter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adapter {
-    life: Life,
+    pub(super) life: Life,
     /// What rules are told of it.
     pub(super) facts: Facts,
     pub(super) message_interrupt: Option<HwMessageInterrupt>,
@@ -71,8 +64,8 @@ pub(super) struct Adapter {
     pub(super) allocations: u8,
     pub(super) scatter_gathers: u8,
     control: Option<(AdapterAction, u8)>,
-    supports_adapter: u32,
-    supports_unit: u32,
+    pub(super) supports_adapter: u32,
+    pub(super) supports_unit: u32,
 }
 
 impl Default for Adapter {
@@ -137,7 +130,7 @@ impl Adapter {
         self.allocations = 0;
     }
 
-    fn supports(&self, control: ScsiAdapterControlType) -> bool {
+    pub(super) fn supports(&self, control: ScsiAdapterControlType) -> bool {
         control.0 < 32 && self.supports_adapter & (1 << control.0) != 0
     }
 }
@@ -156,7 +149,7 @@ impl<S: Sink> State<S> {
     }
 
     /// The start failed: no step reaches the adapter.
-    fn fail_start(&mut self) {
+    pub(super) fn fail_start(&mut self) {
         self.adapter.life = Life::Absent;
         self.interrupts.enabled = false;
         self.step_next = self.steps.len();
@@ -245,7 +238,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Whether anything can interrupt: a crash dump polls, a virtual miniport has no hardware.
-    fn interrupts_are_connected(&self) -> bool {
+    pub(super) fn interrupts_are_connected(&self) -> bool {
         !self.setup.dump && self.adapter.facts.miniport == Miniport::Physical
     }
 
@@ -272,7 +265,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// HwStorFindAdapter, at PASSIVE_LEVEL; at HIGH_LEVEL for a crash dump.
-    fn find_adapter(self) -> bool {
+    pub(super) fn find_adapter(self) -> bool {
         let driver = self.driver();
         let Some(routine) = driver.data.hw_find_adapter else { return false };
         let mut range = AccessRange {
@@ -305,7 +298,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// HwStorInitialize, and HwStorPassiveInitializeRoutine if that asked for it.
-    fn initialize(self) -> bool {
+    pub(super) fn initialize(self) -> bool {
         let Some(routine) = self.driver().data.hw_initialize else { return false };
         let extension = self.extension();
         self.with(|s| {
@@ -352,208 +345,4 @@ impl<S: Sink + 'static> Port<S> {
             saved
         })
     }
-
-    /// ScsiQuerySupportedControlTypes, of adapter and unit.
-    fn query_supported(self) {
-        let mut list = [0_u32; 1 + CONTROL_TYPES / 4];
-        list[0] = CONTROL_TYPES as u32;
-        let parameters = (&raw mut list).cast::<c_void>();
-        let adapter = self.call_adapter_control(
-            ScsiAdapterControlType::QUERY_SUPPORTED_CONTROL_TYPES,
-            parameters,
-        );
-        let bits = if adapter == Some(0) { bits_of(&list) } else { 0 };
-        self.with(|s| s.adapter.supports_adapter = bits);
-        list = [0; 1 + CONTROL_TYPES / 4];
-        list[0] = CONTROL_TYPES as u32;
-        let unit =
-            self.call_unit_control(ScsiUnitControlType::QUERY_SUPPORTED_CONTROL_TYPES, parameters);
-        let bits = if unit == Some(0) { bits_of(&list) } else { 0 };
-        self.with(|s| s.adapter.supports_unit = bits);
-    }
-
-    /// Calls HwStorAdapterControl as the processor is; `None` if the driver has none.
-    fn call_adapter_control(
-        self,
-        control: ScsiAdapterControlType,
-        parameters: *mut c_void,
-    ) -> Option<u32> {
-        let routine = self.driver().data.hw_adapter_control?;
-        let extension = self.extension();
-        Some(self.callback(Routine::AdapterControl, control.0 as u16, || {
-            // SAFETY: the driver's own entry point, and what the control type takes.
-            unsafe { routine(extension, control, parameters) }
-        }))
-    }
-
-    fn call_unit_control(
-        self,
-        control: ScsiUnitControlType,
-        parameters: *mut c_void,
-    ) -> Option<u32> {
-        let routine = self.driver().data.hw_unit_control?;
-        let extension = self.extension();
-        Some(self.callback(Routine::UnitControl, control.0 as u16, || {
-            // SAFETY: as above.
-            unsafe { routine(extension, control, parameters) }
-        }))
-    }
-
-    /// Stop or restart: at PASSIVE_LEVEL without locks, or at DIRQL under Interrupt.
-    fn stop_or_restart(self, control: ScsiAdapterControlType) -> Option<u32> {
-        let null = std::ptr::null_mut();
-        if self.with(|s| s.setup.control_under_interrupt_lock && !s.setup.dump) {
-            self.under_interrupt(|| self.call_adapter_control(control, null))
-        } else {
-            self.call_adapter_control(control, null)
-        }
-    }
-
-    /// ScsiAdapterPower to `state`.
-    fn power(self, state: u32) {
-        // STOR_ADAPTER_CONTROL_POWER: header of version, size and a reserved pointer, action, state.
-        let mut parameters = [1_u32, 24, 0, 0, 0, state];
-        let parameters = (&raw mut parameters).cast();
-        let _ = self.call_adapter_control(ScsiAdapterControlType::POWER, parameters);
-    }
-
-    /// Does to the adapter what a step asks.
-    pub(super) fn control_adapter(self, action: AdapterAction) {
-        if !self.with(|s| s.adapter.is_started()) {
-            return;
-        }
-        match action {
-            AdapterAction::StopAndRestart => self.stop_and_restart(),
-            AdapterAction::PowerCycle => {
-                if self.with(|s| s.adapter.supports(ScsiAdapterControlType::POWER)) {
-                    self.with(|s| s.adapter.life = Life::Stopped);
-                    self.power(POWER_D3);
-                    self.power(POWER_D0);
-                    self.started_again(true);
-                } else {
-                    self.stop_and_restart();
-                }
-            }
-            AdapterAction::SurpriseRemoval => self.remove_by_surprise(),
-            AdapterAction::TracingEnabled => self.enable_tracing(),
-            AdapterAction::QuerySupported => self.query_supported(),
-        }
-    }
-
-    fn stop_and_restart(self) {
-        if !self.with(|s| s.adapter.supports(ScsiAdapterControlType::STOP_ADAPTER)) {
-            return;
-        }
-        self.with(|s| s.adapter.life = Life::Stopped);
-        let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
-        self.act(|s| {
-            s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
-            // Disconnected until the adapter is initialised again.
-            s.interrupts.enabled = false;
-        });
-        let restarts = self.with(|s| {
-            s.setup.restart_supported && s.adapter.supports(ScsiAdapterControlType::RESTART_ADAPTER)
-        });
-        let again = if restarts {
-            self.stop_or_restart(ScsiAdapterControlType::RESTART_ADAPTER) == Some(0)
-        } else {
-            self.with(|s| s.memory.give_back_uncached());
-            self.find_adapter() && self.initialize()
-        };
-        self.started_again(again);
-    }
-
-    fn started_again(self, started: bool) {
-        self.act(|s| {
-            if !started {
-                return s.fail_start();
-            }
-            s.adapter.life = Life::Started;
-            s.interrupts.enabled = s.interrupts_are_connected();
-            s.restart_later();
-        });
-        self.drain_deferred();
-    }
-
-    fn remove_by_surprise(self) {
-        if !self.with(|s| s.adapter.supports(ScsiAdapterControlType::SURPRISE_REMOVAL)) {
-            return;
-        }
-        self.act(|s| {
-            s.with_device(|device, bus| device.remove(bus));
-            s.adapter.life = Life::Removed;
-        });
-        let removal = ScsiAdapterControlType::SURPRISE_REMOVAL;
-        let _ = self.call_adapter_control(removal, std::ptr::null_mut());
-        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: true }));
-    }
-
-    fn enable_tracing(self) {
-        let Some(routine) = self.driver().data.hw_tracing_enabled else { return };
-        let extension = self.extension();
-        self.callback(Routine::TracingEnabled, 0, || {
-            // SAFETY: the driver's own entry point.
-            unsafe { routine(extension, 1) };
-            0
-        });
-    }
-
-    /// HwStorUnitControl, at the control type's IRQL.
-    pub(super) fn control_unit(self, action: UnitAction) {
-        let control = match action {
-            UnitAction::Start => ScsiUnitControlType::START,
-            UnitAction::Usage => ScsiUnitControlType::USAGE,
-            UnitAction::Power => ScsiUnitControlType::POWER,
-            UnitAction::Remove => ScsiUnitControlType::REMOVE,
-            UnitAction::SurpriseRemoval => ScsiUnitControlType::SURPRISE_REMOVAL,
-        };
-        let supported = self.with(|s| s.adapter.supports_unit & (1 << control.0) != 0);
-        if !supported || !self.with(|s| s.adapter.is_started()) {
-            return;
-        }
-        let mut address = StorAddrBtl8::new(0, 0, 0);
-        // STOR_UNIT_CONTROL_POWER: address, action, state; every other type takes the address.
-        let mut power =
-            UnitPower { address: (&raw mut address).cast(), action: 0, state: POWER_D3 };
-        if control == ScsiUnitControlType::POWER {
-            self.at_dispatch(|| {
-                let _ = self.call_unit_control(control, (&raw mut power).cast());
-                power.state = POWER_D0;
-                let _ = self.call_unit_control(control, (&raw mut power).cast());
-            });
-        } else {
-            let _ = self.call_unit_control(control, (&raw mut address).cast());
-        }
-    }
-
-    /// The end of the run: stops what is started.
-    pub(super) fn stop_adapter_for_good(self) {
-        let stops = self.with(|s| {
-            s.adapter.is_started() && s.adapter.supports(ScsiAdapterControlType::STOP_ADAPTER)
-        });
-        if stops {
-            let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
-        }
-        self.act(|s| {
-            if s.adapter.is_started() {
-                s.adapter.life = Life::Removed;
-                s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
-            }
-            s.interrupts.enabled = false;
-        });
-    }
-}
-
-/// STOR_UNIT_CONTROL_POWER.
-#[repr(C)]
-struct UnitPower {
-    address: *mut c_void,
-    action: u32,
-    state: u32,
-}
-
-/// The BOOLEANs of a filled SCSI_SUPPORTED_CONTROL_TYPE_LIST as bits.
-fn bits_of(list: &[u32]) -> u32 {
-    let booleans = list[1..].iter().flat_map(|word| word.to_ne_bytes());
-    booleans.enumerate().fold(0, |bits, (n, value)| bits | (u32::from(value != 0) << n))
 }

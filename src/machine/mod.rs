@@ -13,8 +13,8 @@
 //! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
 //! | `lock` | the lock table, waiting, wait-for cycles |
 //! | `dpc`, `interrupt`, `timer` | deferred work, interrupts, timers |
-//! | `request` | requests from creation to completion, and the data check |
-//! | `adapter`, `submit`, `recovery` | StorPort's own code: an adapter's life, requests, resets |
+//! | `request`, `srb`, `data` | requests from creation to completion, their blocks, and the data check |
+//! | `adapter`, `control`, `submit`, `recovery` | StorPort's own code: an adapter's life, requests, resets |
 //! | `memory` | the driver's memory and its physical addresses |
 //! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
 //!
@@ -23,6 +23,8 @@
 //! either.
 
 mod adapter;
+mod control;
+mod data;
 
 mod deferred;
 mod dpc;

@@ -1,9 +1,10 @@
-//! Requests: their memory, who owns them, and whether a read returned what was last written.
+//! Requests: their memory, and who owns them.
 //!
 //! A slot is one request's life: created by a step (or by StorPort's recovery), sent to the miniport,
 //! completed by it, finished in StorPort's DPC, free. Slots are used in turn, so that a late second
 //! completion meets the old request and not a new one.
 
+use super::data::Written;
 use super::deferred::{Deferred, Ring};
 use super::memory::{COMPLETED, DATA_BYTES, FRESH, PAGE, SLOTS};
 use super::state::State;
@@ -62,11 +63,11 @@ pub(super) struct Request {
     used: bool,
     busy_count: u8,
     not_before: u64,
-    completed: u64,
-    first_block: u32,
-    blocks: u32,
-    offset: u32,
-    bytes: u32,
+    pub(super) completed: u64,
+    pub(super) first_block: u32,
+    pub(super) blocks: u32,
+    pub(super) offset: u32,
+    pub(super) bytes: u32,
     /// Sum over the request block at its completion.
     sum: u64,
 }
@@ -91,19 +92,6 @@ const UNUSED: Request = Request {
     sum: 0,
 };
 
-/// A write, for the data check.
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    number: u16,
-    first: u32,
-    blocks: u32,
-    began: u64,
-    /// `u64::MAX` while it runs, and for one that failed: it may have reached the medium or not, at any time.
-    ended: u64,
-    /// An unmap: it adds zeroes as a possible value and removes none.
-    unmap: bool,
-}
-
 /// Every request of the run.
 pub(super) struct Requests {
     pub(super) slots: [Request; SLOTS],
@@ -114,7 +102,7 @@ pub(super) struct Requests {
     next_slot: usize,
     next_number: u16,
     pub(super) waiting: Ring<u8, 64>,
-    writes: Vec<Written>,
+    pub(super) writes: Vec<Written>,
     /// Requests sent and not finished.
     pub(super) outstanding: u32,
 }
@@ -443,16 +431,23 @@ impl<S: Sink> State<S> {
 
     /// Tells of a request that somebody wrote to after its completion.
     fn check_request_untouched(&mut self, slot: usize) {
-        let extension = self.memory.srb_extension(slot);
-        let bytes = self.extension_bytes();
-        // SAFETY: inside the slot's region.
-        let untouched = unsafe { std::slice::from_raw_parts(extension, bytes) };
-        let clean = untouched.iter().all(|&byte| byte == COMPLETED)
-            && self.sum(slot) == self.requests.slots[slot].sum;
-        if !clean && self.requests.slots[slot].completed != 0 {
-            let request = self.requests.slots[slot].number;
-            self.emit(Site::Port, Kind::RequestTouched { request });
+        let Request { completed, sum, number, .. } = self.requests.slots[slot];
+        if completed != 0 && !(self.extension_is_untouched(slot) && self.sum(slot) == sum) {
+            self.emit(Site::Port, Kind::RequestTouched { request: number });
         }
+    }
+
+    /// Whether the SrbExtension of a completed request is as its completion left it; compared by words, for it
+    /// is looked at twice for each request.
+    fn extension_is_untouched(&self, slot: usize) -> bool {
+        let (extension, bytes) = (self.memory.srb_extension(slot), self.extension_bytes());
+        // SAFETY: inside the slot's region, which is longer by more than a word, aligned, and initialised.
+        let words = unsafe { std::slice::from_raw_parts(extension.cast::<u64>(), bytes / 8) };
+        // SAFETY: as above.
+        let rest = unsafe { std::slice::from_raw_parts(extension.add(bytes / 8 * 8), bytes % 8) };
+        let difference =
+            words.iter().fold(0, |sum, word| sum | (word ^ u64::from_ne_bytes([COMPLETED; 8])));
+        difference == 0 && rest.iter().all(|&byte| byte == COMPLETED)
     }
 
     /// At the end of a run: no finished request was written to since.
@@ -467,118 +462,4 @@ impl<S: Sink> State<S> {
             }
         }
     }
-
-    // The data check.
-
-    /// Marks the buffer: of a write with what it writes, of a read with what no write ever wrote.
-    fn stamp(&mut self, slot: usize) {
-        let request = self.requests.slots[slot];
-        let Purpose::Io(io) = request.purpose else { return };
-        match io.kind {
-            IoKind::Flush => return,
-            IoKind::Unmap => self.write_unmap_list(slot),
-            IoKind::Read => self.mark(slot, |_| u64::MAX),
-            IoKind::Write => self.mark(slot, |block| stamp_of(request.number, block)),
-        }
-        if matches!(io.kind, IoKind::Write | IoKind::Unmap)
-            && self.requests.writes.len() < self.requests.writes.capacity()
-        {
-            self.requests.writes.push(Written {
-                number: request.number,
-                first: request.first_block,
-                blocks: request.blocks,
-                began: request.sent,
-                ended: u64::MAX,
-                unmap: io.kind == IoKind::Unmap,
-            });
-        }
-    }
-
-    /// Writes a mark at both ends of every block of the buffer.
-    fn mark(&mut self, slot: usize, mark: impl Fn(u32) -> u64) {
-        let request = &self.requests.slots[slot];
-        for block in 0..request.blocks {
-            let (head, tail) = self.block_ends(slot, block);
-            let mark = mark(request.first_block + block);
-            // SAFETY: both lie inside the slot's buffer.
-            unsafe {
-                head.write_unaligned(mark);
-                tail.write_unaligned(mark);
-            }
-        }
-    }
-
-    /// The first and last eight bytes of a block in the buffer.
-    fn block_ends(&self, slot: usize, block: u32) -> (*mut u64, *mut u64) {
-        let request = &self.requests.slots[slot];
-        let bytes = (request.bytes / request.blocks.max(1)) as usize;
-        let start =
-            self.memory.data(slot).wrapping_add(request.offset as usize + block as usize * bytes);
-        (start.cast(), start.wrapping_add(bytes - 8).cast())
-    }
-
-    /// The parameter list of UNMAP: one descriptor.
-    fn write_unmap_list(&mut self, slot: usize) {
-        let request = &self.requests.slots[slot];
-        let mut list = [0_u8; 24];
-        list[0..2].copy_from_slice(&22_u16.to_be_bytes());
-        list[2..4].copy_from_slice(&16_u16.to_be_bytes());
-        list[8..16].copy_from_slice(&u64::from(request.first_block).to_be_bytes());
-        list[16..20].copy_from_slice(&request.blocks.to_be_bytes());
-        let buffer = self.memory.data(slot).wrapping_add(request.offset as usize);
-        // SAFETY: inside the slot's buffer.
-        unsafe { buffer.copy_from_nonoverlapping(list.as_ptr(), list.len()) };
-    }
-
-    fn end_write(&mut self, slot: usize, succeeded: bool) {
-        let Request { number, completed, .. } = self.requests.slots[slot];
-        if let Some(write) = self.requests.writes.iter_mut().rev().find(|w| w.number == number) {
-            write.ended = if succeeded { completed } else { u64::MAX };
-        }
-    }
-
-    /// Every block of a read must hold what some write left there that no later write had replaced when the
-    /// read was sent.
-    fn check_read(&mut self, slot: usize) {
-        let request = self.requests.slots[slot];
-        let reads = matches!(request.purpose, Purpose::Io(Io { kind: IoKind::Read, .. }));
-        if !reads || self.device.geometry().1 == 0 {
-            return;
-        }
-        for block in 0..request.blocks {
-            let (head, tail) = self.block_ends(slot, block);
-            // SAFETY: both lie inside the slot's buffer.
-            let (head, tail) = unsafe { (head.read_unaligned(), tail.read_unaligned()) };
-            let good = head == tail && self.may_hold(&request, request.first_block + block, head);
-            if !good {
-                self.emit(Site::Port, Kind::DataWrong { request: request.number });
-                return;
-            }
-        }
-    }
-
-    fn may_hold(&self, read: &Request, block: u32, mark: u64) -> bool {
-        let writes = || {
-            self.requests.writes.iter().filter(|w| (w.first..w.first + w.blocks).contains(&block))
-        };
-        // Replaced: a write that began after `ended` was over before the read was sent.
-        let replaced_since =
-            |ended: u64| writes().any(|w| !w.unmap && w.began > ended && w.ended < read.sent);
-        if mark == 0 {
-            let unmapped =
-                |w: &Written| w.unmap && w.began < read.completed && !replaced_since(w.ended);
-            return !replaced_since(0) || writes().any(unmapped);
-        }
-        writes().any(|w| {
-            !w.unmap
-                && stamp_of(w.number, block) == mark
-                && w.began < read.completed
-                && !replaced_since(w.ended)
-        })
-    }
-}
-
-/// What a write leaves in a block.
-fn stamp_of(number: u16, block: u32) -> u64 {
-    (u64::from(number) + 1) << 32 | u64::from(block)
 }

@@ -51,6 +51,8 @@ pub(super) struct Timers {
     call_routine: Option<HwTimer>,
     extended: [TimerEx; HANDLES_MAX],
     workers: [Worker; HANDLES_MAX],
+    /// The earliest of all dues.
+    next: u64,
     state_change: Option<(HwStateChange, *mut c_void)>,
 }
 
@@ -73,6 +75,7 @@ impl Timers {
             call_routine: None,
             extended: [NO_TIMER; HANDLES_MAX],
             workers: [NO_WORKER; HANDLES_MAX],
+            next: u64::MAX,
             state_change: None,
         }
     }
@@ -82,12 +85,18 @@ impl Timers {
     }
 
     /// When the next timer fires.
+    #[inline]
     pub(super) fn due(&self) -> u64 {
-        self.extended.iter().map(|timer| timer.due).fold(self.call_due, u64::min)
+        self.next
+    }
+
+    fn refresh(&mut self) {
+        self.next = self.extended.iter().map(|timer| timer.due).fold(self.call_due, u64::min);
     }
 
     pub(super) fn set_call(&mut self, routine: Option<HwTimer>, due: u64, processor: u8) {
         (self.call_due, self.call_routine, self.call_processor) = (due, routine, processor);
+        self.refresh();
     }
 
     pub(super) fn allocate_timer(&mut self) -> Option<*mut c_void> {
@@ -100,6 +109,7 @@ impl Timers {
         match index_of(timer) {
             Some(index) if self.extended[index].allocated => {
                 self.extended[index] = NO_TIMER;
+                self.refresh();
                 StorStatus::SUCCESS
             }
             _ => StorStatus::UNSUCCESSFUL,
@@ -123,6 +133,7 @@ impl Timers {
         }
         (timer.routine, timer.context) = (Some(routine.0), routine.1);
         (timer.due, timer.processor) = (due, processor);
+        self.refresh();
         StorStatus::SUCCESS
     }
 
@@ -196,6 +207,7 @@ impl<S: Sink> State<S> {
                     self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
                 }
             }
+            self.timers.refresh();
             self.refresh_due();
         }
     }

@@ -1,9 +1,12 @@
 //! Requests and releases of locks, and IRQLs.
 
+use std::collections::BTreeSet;
+
 use lockstorm::event::{Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine};
 use lockstorm::storport::{Irql, StorStatus};
 
 use crate::model::{Held, Id, Model, Verdict};
+use crate::orders::{Edge, Guard};
 
 /// Locks of the first rank, which come before Interrupt and the messages' locks.
 fn is_first_rank(lock: Lock) -> bool {
@@ -14,13 +17,13 @@ fn is_second_rank(lock: Lock) -> bool {
     matches!(lock, Lock::Interrupt | Lock::Message(_))
 }
 
-/// Whether the routine leaves the IRQL to its caller.
-fn is_at_dpc_level(api: LockApi) -> bool {
-    matches!(api, LockApi::DpcLevel | LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel)
-}
-
 fn is_queued(api: LockApi) -> bool {
     matches!(api, LockApi::KeQueued | LockApi::KeQueuedDpcLevel)
+}
+
+/// Routines of the executive that leave the IRQL to their caller.
+fn is_executive_at_dpc_level(api: LockApi) -> bool {
+    matches!(api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel)
 }
 
 impl Model {
@@ -33,28 +36,29 @@ impl Model {
                     self.requested(event, lock, api, v);
                 }
             }
-            Kind::LockAcquired { lock, api, .. } => {
+            Kind::LockAcquired { lock, api, irql, .. } => {
                 if self.spins.remove(&spot).is_none() {
                     self.requested(event, lock, api, v);
                 }
-                self.held.push(Held {
-                    lock,
-                    api,
-                    processor: event.processor,
-                    depth: spot.1,
-                    saved: event.irql,
-                });
+                self.acquired(event, lock, api, irql, v);
             }
             Kind::LockReleased { .. } => self.released(event, v),
             Kind::IrqlSet { irql, raise } => self.irql_set(event, irql, raise, v),
-            Kind::LockMisused { release, misuse, .. } => misused(misuse, release, v),
-            Kind::LockRefused { status, .. } => {
-                if status == StorStatus::INVALID_IRQL && !self.is_dump(event.processor) {
-                    v.error("irql.lock_level");
-                }
+            Kind::LockMisused { api, release, misuse } if !self.is_dump(event.processor) => {
+                self.misused(event, (api, release, misuse), v);
+            }
+            Kind::LockRefused { status, .. } if !self.is_dump(event.processor) => {
+                self.refused(event, status, v);
             }
             Kind::ContextIgnored { .. } => v.warning("lock.context_not_null"),
-            Kind::ExecutiveInitialized { again: true, .. } => v.error("lock.initialized_twice"),
+            Kind::ExecutiveInitialized { lock, held, .. } => {
+                let again = !self.initialized.insert(Lock::Executive(lock));
+                match (again, held) {
+                    (_, true) => v.error("lock.initialized_twice"),
+                    (true, false) => v.warning("lock.initialized_twice"),
+                    (false, false) => {}
+                }
+            }
             Kind::ExecutiveUninitialized { .. } => v.error("lock.uninitialized"),
             _ => {}
         }
@@ -81,32 +85,25 @@ impl Model {
         locks
     }
 
-    fn held_by(&self, processor: u8) -> impl Iterator<Item = &Held> {
+    fn held_by(&self, processor: u8) -> impl DoubleEndedIterator<Item = &Held> {
         self.held.iter().filter(move |held| held.processor == processor)
     }
 
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi, v: &mut Verdict) {
-        if self.is_dump(event.processor) {
+        if api == LockApi::Port || self.is_dump(event.processor) {
             return;
         }
-        if api != LockApi::Port {
-            self.judge_request(event, lock, api, v);
-        }
-        if v.errors.is_empty() && self.closes_a_cycle(event.processor, lock) {
-            v.error("lock.cycle");
-        }
-    }
-
-    fn judge_request(&mut self, event: &Event, lock: Lock, api: LockApi, v: &mut Verdict) {
         let processor = event.processor;
-        if let Lock::Executive(number) = lock {
-            self.executive_families.insert((number, is_queued(api)));
-            if self.executive_families.contains(&(number, !is_queued(api))) {
-                v.error("lock.mixed_api");
-            }
-            if event.irql > Irql::DISPATCH {
-                v.warning("lock.executive_in_interrupt");
-            }
+        let newest = self.held_by(processor).rev().find(|held| self.collide(held.lock, lock));
+        if let Some(held) = newest {
+            let (ids, doubtful) = (self.self_deadlock(processor, held), held.doubtful);
+            self.waits_for_itself = doubtful;
+            return ids.into_iter().for_each(|id| v.judge(id, doubtful));
+        }
+        let inverted = self.held_by(processor).filter(|held| is_second_rank(held.lock));
+        let doubts: Vec<bool> = inverted.map(|held| held.doubtful).collect();
+        if is_first_rank(lock) && !doubts.is_empty() {
+            return v.judge("lock.order", doubts.iter().all(|&doubtful| doubtful));
         }
         if let Lock::Message(message) = lock
             && self
@@ -115,94 +112,152 @@ impl Model {
         {
             v.warning("lock.message_order");
         }
-        let holder = self.held_by(processor).find(|held| self.collide(held.lock, lock));
-        let inverted = self.held_by(processor).any(|held| is_second_rank(held.lock));
-        if let Some(held) = holder {
-            v.error(self.self_deadlock(processor, held));
-        } else if is_first_rank(lock) && inverted {
-            v.error("lock.order");
-        } else {
-            if self.is_forbidden(processor, lock) {
-                v.error("lock.forbidden");
-            }
-            if self.is_wrong_level(lock, api, event.irql) {
-                v.error("irql.lock_level");
-            }
-        }
+        self.judge_table(processor, lock, v);
+        self.judge_level(lock, api, event.irql, v);
     }
 
     /// What it is called when a processor asks for what it holds itself.
-    fn self_deadlock(&self, processor: u8, held: &Held) -> Id {
-        let caller = self.caller_depth(processor);
-        if held.depth >= caller {
-            // In this callback, or in what it runs under StorPortSynchronizeAccess.
-            return "lock.recursive";
+    fn self_deadlock(&self, processor: u8, held: &Held) -> Vec<Id> {
+        let inner = &self.frames[&processor][held.callback()..];
+        let routines = || inner.iter().map(|frame| frame.routine);
+        if routines().all(|routine| routine == Routine::Synchronized) {
+            return vec![if held.is_ports() { "lock.port_held" } else { "lock.recursive" }];
         }
-        if held.depth + 1 == caller && held.is_ports() {
-            return "lock.port_held";
+        let is_interrupt = |r| matches!(r, Routine::Interrupt | Routine::MessageInterrupt);
+        if routines().any(is_interrupt) {
+            return vec!["interrupt.self_deadlock"];
         }
-        let frames = &self.frames[&processor][held.depth..];
-        let interrupts =
-            |routine| matches!(routine, Routine::Interrupt | Routine::MessageInterrupt);
-        match frames.iter().any(|frame| interrupts(frame.routine)) {
-            true => "interrupt.self_deadlock",
-            false => "dpc.self_deadlock",
+        let is_request = |r| matches!(r, Routine::BuildIo | Routine::StartIo);
+        match routines().any(is_request) {
+            // StorPort came back into the driver: in a DPC of its own, or in a call of the driver's.
+            true => vec!["dpc.self_deadlock", "lock.recursive", "lock.port_held"],
+            false => vec!["dpc.self_deadlock"],
         }
     }
 
-    /// Whether the table forbids the lock to the routine that asks for it. A cell that other pages contradict
-    /// forbids nothing.
-    fn is_forbidden(&self, processor: u8, lock: Lock) -> bool {
-        let Some(frame) = self.caller(processor) else { return false };
-        let doubtful = match frame.routine {
-            Routine::Timer | Routine::ResetBus | Routine::StateChange => {
-                matches!(lock, Lock::Dpc(_))
+    /// The table of the reference page. A cell that other pages contradict gives a warning.
+    fn judge_table(&self, processor: u8, lock: Lock, v: &mut Verdict) {
+        let Some(frame) = self.caller(processor) else { return };
+        if self.table.allows(frame.routine, self.adapter.as_ref(), lock) != Some(false) {
+            return;
+        }
+        let full = self.is_full_duplex();
+        v.judge(
+            "lock.forbidden",
+            match frame.routine {
+                Routine::Timer | Routine::ResetBus | Routine::StateChange => {
+                    matches!(lock, Lock::Dpc(_)) && full
+                }
+                Routine::MessageInterrupt => matches!(lock, Lock::Message(_)),
+                _ => false,
+            },
+        );
+    }
+
+    /// The level at which a lock is requested.
+    fn judge_level(&self, lock: Lock, api: LockApi, irql: Irql, v: &mut Verdict) {
+        let device = self.device_irql();
+        match lock {
+            Lock::Interrupt if irql > device => v.error("irql.lock_level"),
+            // Its page allows any level.
+            Lock::Message(_) if irql > device => v.warning("irql.lock_level"),
+            Lock::Interrupt | Lock::Message(_) => {}
+            // What DpcLevelLock needs is said in passing only.
+            Lock::StartIo | Lock::Dpc(_) if api == LockApi::DpcLevel => {
+                if irql != Irql::DISPATCH {
+                    v.warning("irql.lock_level");
+                }
             }
-            Routine::MessageInterrupt => matches!(lock, Lock::Message(_)),
-            _ => false,
-        };
-        let allows = self.table.allows(frame.routine, self.adapter.as_ref(), lock);
-        !doubtful && allows == Some(false)
-    }
-
-    fn is_wrong_level(&self, lock: Lock, api: LockApi, irql: Irql) -> bool {
-        if is_at_dpc_level(api) {
-            return irql < Irql::DISPATCH;
-        }
-        irql > self.level(lock)
-    }
-
-    /// IRQL at which code runs that holds the lock.
-    fn level(&self, lock: Lock) -> Irql {
-        if is_second_rank(lock) {
-            self.adapter.map_or(Irql::DEVICE_HIGHEST, |adapter| adapter.device_irql)
-        } else {
-            Irql::DISPATCH
-        }
-    }
-
-    /// Adds the orders between what the processor holds and what it asks for.
-    fn closes_a_cycle(&mut self, processor: u8, lock: Lock) -> bool {
-        let held: Vec<Lock> = self.held_by(processor).map(|held| held.lock).collect();
-        let mut edges = Vec::new();
-        for &held in &held {
-            for first in self.expand(held) {
-                for second in self.expand(lock) {
-                    edges.push((first, second));
+            Lock::StartIo | Lock::Dpc(_) => {
+                if irql > Irql::DISPATCH {
+                    v.error("irql.lock_level");
+                }
+            }
+            Lock::Executive(_) if is_executive_at_dpc_level(api) => {
+                if irql < Irql::DISPATCH {
+                    v.error("irql.lock_level");
+                } else if irql > Irql::DISPATCH {
+                    v.warning("lock.executive_in_interrupt");
+                }
+            }
+            Lock::Executive(_) => {
+                if irql > Irql::DISPATCH {
+                    v.error("irql.lock_level");
                 }
             }
         }
-        for &(first, second) in &edges {
-            self.orders.add(first, second);
+    }
+
+    fn device_irql(&self) -> Irql {
+        self.adapter.map_or(Irql::DEVICE_HIGHEST, |adapter| adapter.device_irql)
+    }
+
+    fn acquired(&mut self, event: &Event, lock: Lock, api: LockApi, irql: Irql, v: &mut Verdict) {
+        let processor = event.processor;
+        if !self.is_dump(processor) {
+            self.note_orders(processor, lock, api, v);
+            if let Lock::Executive(number) = lock {
+                self.executive_families.insert((number, is_queued(api)));
+                if self.executive_families.contains(&(number, !is_queued(api))) {
+                    v.error("lock.mixed_api");
+                }
+            }
         }
-        edges.iter().any(|&(first, second)| {
-            first != second && self.orders.cycle_through(first, second).is_some()
-        })
+        self.held.push(Held {
+            lock,
+            api,
+            processor,
+            depth: self.depth(processor),
+            saved: event.irql,
+            level: match lock {
+                Lock::Interrupt | Lock::Message(_) => irql.min(self.device_irql()),
+                _ => Irql::DISPATCH,
+            },
+            doubtful: false,
+        });
+    }
+
+    /// Adds the orders between what the processor holds and what it takes.
+    ///
+    /// What StorPort takes is ordered after what StorPort holds for the same callback only: that its interrupt comes
+    /// while the driver holds a lock is no order of the driver's.
+    fn note_orders(&mut self, processor: u8, lock: Lock, api: LockApi, v: &mut Verdict) {
+        let guards = self.guards(processor);
+        let depth = self.depth(processor);
+        let counts = |held: &&Held| {
+            !held.doubtful && (api != LockApi::Port || held.is_ports() && held.depth == depth)
+        };
+        let firsts: Vec<Lock> = self.held_by(processor).filter(counts).map(|h| h.lock).collect();
+        let firsts: Vec<Lock> = firsts.into_iter().flat_map(|first| self.expand(first)).collect();
+        for first in firsts {
+            for second in self.expand(lock) {
+                let edge = Edge { first, second, guards: guards.clone() };
+                if first == second {
+                    continue;
+                }
+                if self.orders.meets_all(&edge) {
+                    v.warning("lock.cycle");
+                }
+                if self.orders.add(edge) {
+                    v.error("lock.cycle");
+                }
+            }
+        }
+        let all = lock == Lock::Interrupt && self.is_per_message() && api != LockApi::Port;
+        if all && self.orders.take_all(guards) {
+            v.warning("lock.cycle");
+        }
+    }
+
+    fn guards(&self, processor: u8) -> BTreeSet<Guard> {
+        let held = self.held_by(processor).flat_map(|held| self.expand(held.lock));
+        let dpcs = self.frames.get(&processor).into_iter().flatten();
+        let dpcs = dpcs.filter(|frame| frame.routine == Routine::Dpc);
+        held.map(Guard::Held).chain(dpcs.map(|frame| Guard::DpcRoutine(frame.subject))).collect()
     }
 
     fn released(&mut self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind
-        else {
+        let Kind::LockReleased { lock, api, holder, handle, irql, saved, .. } = event.kind else {
             unreachable!("asked about a release");
         };
         let processor = event.processor;
@@ -211,15 +266,14 @@ impl Model {
         let is_drivers = !matches!(api, LockApi::Port | LockApi::Synchronize);
         if !self.is_dump(processor) && is_drivers {
             match &holding {
+                _ if handle == Handle::OtherLock => v.error("lock.release_other"),
                 Some(held) if held.processor == processor => {
                     assert_eq!(saved, held.saved, "what the acquire saved, at {event:?}");
                     self.judge_release(event, held, (handle, irql), v);
                 }
                 holding => self.judge_foreign_release(event, holding.as_ref(), handle, v),
             }
-        }
-        if !self.is_dump(processor) && api != LockApi::Port && held_ns > 25_000 {
-            v.warning("time.lock_held");
+            self.judge_hold_time(event, v);
         }
         if holder == Some(processor) {
             self.held.retain(|held| held.lock != lock);
@@ -232,6 +286,13 @@ impl Model {
         self.held.iter().find(|held| held.lock == lock || all && held.lock == Lock::Interrupt)
     }
 
+    /// Whether the driver holds a message's lock on the processor, other than this one.
+    fn holds_other_message(&self, processor: u8, lock: Option<Lock>) -> bool {
+        self.held_by(processor).any(|held| {
+            matches!(held.lock, Lock::Message(_)) && !held.is_ports() && Some(held.lock) != lock
+        })
+    }
+
     fn judge_foreign_release(
         &self,
         event: &Event,
@@ -240,19 +301,13 @@ impl Model {
         v: &mut Verdict,
     ) {
         let Kind::LockReleased { lock, api, .. } = event.kind else { return };
-        let other_message =
-            |held: &Held| api == LockApi::Msi && held.api == LockApi::Msi && held.lock != lock;
-        if self.held_by(event.processor).any(other_message) {
+        if api == LockApi::Msi && self.holds_other_message(event.processor, Some(lock)) {
             v.error("lock.release_message");
             return;
         }
         match (holding, handle) {
-            (_, Handle::OtherLock) => v.error("lock.release_other"),
             (None, _) => v.error("lock.release_unheld"),
-            (Some(_), Handle::Stale) => {
-                v.error("lock.handle_stale");
-                v.error("lock.release_foreign");
-            }
+            (Some(_), Handle::Stale) => v.error("lock.handle_stale"),
             (Some(_), _) => v.error("lock.release_foreign"),
         }
     }
@@ -265,19 +320,21 @@ impl Model {
         v: &mut Verdict,
     ) {
         let Kind::LockReleased { lock, api, .. } = event.kind else { return };
+        if handle == Handle::Stale {
+            return v.error("lock.handle_stale");
+        }
         if held.is_ports() {
             return v.error("lock.release_port_held");
         }
         match handle {
-            Handle::Same => self.judge_restored(event, held, (api, irql), v),
-            Handle::Copied if is_second_rank(lock) => v.warning("lock.handle_copied"),
-            Handle::Copied => v.error("lock.handle_copied"),
-            Handle::Stale => v.error("lock.handle_stale"),
-            Handle::OtherLock => v.error("lock.release_other"),
-            Handle::OtherApi => v.error("lock.api_pair"),
+            Handle::OtherApi => return v.error("lock.api_pair"),
+            // A queued lock is spoilt by it, another one's rule is broken.
+            Handle::Copied => return v.judge("lock.handle_copied", is_second_rank(lock)),
+            _ => {}
         }
-        let newest = self.held_by(event.processor).last().expect("it holds this one");
-        if newest.lock != held.lock && v.errors.is_empty() {
+        self.judge_restored(event, held, (api, irql), v);
+        let newest = self.held_by(event.processor).next_back().expect("it holds this one");
+        if newest.lock != held.lock {
             v.warning("lock.release_order");
         }
     }
@@ -290,61 +347,88 @@ impl Model {
         (api, irql): (LockApi, Irql),
         v: &mut Verdict,
     ) {
-        if !matches!(api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel) && irql != held.saved {
+        if !is_executive_at_dpc_level(api) && irql != held.saved {
             v.error("lock.old_irql");
         }
         let at_dispatch = matches!(api, LockApi::Ke | LockApi::KeQueued);
-        if at_dispatch && event.irql != Irql::DISPATCH {
+        let below = is_executive_at_dpc_level(api) && event.irql < Irql::DISPATCH;
+        if at_dispatch && event.irql != Irql::DISPATCH || below {
             v.error("irql.ddi");
         }
-        let others = self.held_by(event.processor).filter(|other| other.lock != held.lock);
-        if others.into_iter().any(|other| irql < self.level(other.lock)) {
+        let mut others = self.held_by(event.processor).filter(|other| other.lock != held.lock);
+        if irql < event.irql && others.any(|other| irql < other.level) {
             v.error("irql.below_lock");
+        }
+    }
+
+    fn judge_hold_time(&self, event: &Event, v: &mut Verdict) {
+        let Kind::LockReleased { held_ns, .. } = event.kind else { return };
+        if held_ns > 25_000 {
+            v.warning("time.lock_held");
         }
     }
 
     fn irql_set(&mut self, event: &Event, irql: Irql, raise: bool, v: &mut Verdict) {
-        let frames = self.frames.entry(event.processor).or_default();
-        let mut raised = frames.last_mut().map(|frame| &mut frame.raised);
+        let (now, processor) = (event.irql, event.processor);
+        let dump = self.is_dump(processor);
+        let needy = self.held_by(processor).any(|held| irql < held.level);
+        let Some(frame) = self.frames.entry(processor).or_default().last_mut() else { return };
+        let returned = frame.raised.contains(&irql);
         if raise {
-            if let Some(raised) = &mut raised {
-                raised.push(event.irql);
+            frame.raised.push(now);
+        } else {
+            frame.raised.retain(|&raised| raised < irql);
+        }
+        if dump {
+            return;
+        }
+        match raise {
+            true if irql < now => v.error("irql.raise"),
+            true => {}
+            false if needy && irql < now => v.error("irql.below_lock"),
+            false if !returned || irql > now => v.error("irql.lower"),
+            false => {}
+        }
+    }
+
+    fn refused(&self, event: &Event, status: StorStatus, v: &mut Verdict) {
+        if status != StorStatus::INVALID_IRQL {
+            return;
+        }
+        // Up to the device's level only a lock of the first rank is refused.
+        let inverted = self.held_by(event.processor).any(|held| is_second_rank(held.lock));
+        match inverted && event.irql <= self.device_irql() {
+            true => v.warning("lock.order"),
+            false => v.warning("irql.lock_level"),
+        }
+    }
+
+    fn misused(
+        &self,
+        event: &Event,
+        (api, release, misuse): (LockApi, bool, LockMisuse),
+        v: &mut Verdict,
+    ) {
+        match misuse {
+            LockMisuse::UnknownKind => v.error("lock.unknown_kind"),
+            LockMisuse::ExOnlyKind => v.error("lock.ex_only"),
+            LockMisuse::DpcNull | LockMisuse::DpcUninitialized | LockMisuse::DpcForeign => {
+                v.error("lock.dpc_context");
             }
-        } else if raised.and_then(|raised| raised.pop()) != Some(irql) {
-            v.error("irql.lower");
-        }
-        if raise && irql < event.irql {
-            v.error("irql.raise");
-        }
-        if irql < event.irql
-            && self.held_by(event.processor).any(|held| irql < self.level(held.lock))
-        {
-            v.error("irql.below_lock");
-        }
-        if self.is_dump(event.processor) {
-            *v = Verdict::default();
+            LockMisuse::NotPerMessage => v.error("lock.not_per_message"),
+            LockMisuse::MessageOutOfRange => {
+                let other = self.holds_other_message(event.processor, None);
+                match release && api == LockApi::Msi && other {
+                    true => v.error("lock.release_message"),
+                    false => v.error("lock.message_range"),
+                }
+            }
+            LockMisuse::HandleNeverAcquired => v.error("lock.release_unheld"),
         }
     }
 
-    /// Whether the callback that runs holds a lock of its own.
-    pub(crate) fn holds_own_lock(&self, processor: u8) -> bool {
-        let depth = self.caller_depth(processor);
-        self.held_by(processor).any(|held| held.depth >= depth && !held.is_ports())
-    }
-}
-
-fn misused(misuse: LockMisuse, release: bool, v: &mut Verdict) {
-    match misuse {
-        LockMisuse::UnknownKind => v.error("lock.unknown_kind"),
-        LockMisuse::ExOnlyKind => v.error("lock.ex_only"),
-        LockMisuse::DpcNull | LockMisuse::DpcUninitialized | LockMisuse::DpcForeign => {
-            v.error("lock.dpc_context");
-        }
-        LockMisuse::NotPerMessage => v.error("lock.not_per_message"),
-        LockMisuse::MessageOutOfRange => v.error("lock.message_range"),
-        LockMisuse::HandleNeverAcquired => {
-            assert!(release);
-            v.error("lock.release_unheld");
-        }
+    /// Whether the callback that runs holds a lock of DISPATCH_LEVEL that the driver took.
+    pub(crate) fn holds_own_dispatch_lock(&self, processor: u8) -> bool {
+        self.held_by(processor).any(|held| !held.is_ports() && !is_second_rank(held.lock))
     }
 }

@@ -29,27 +29,28 @@ struct Disagreement {
 fn compare(model: &mut Model, events: &[Event]) -> Option<Disagreement> {
     model.reset();
     let mut checker = Checker::new();
-    let mut known_checker: BTreeSet<Id> = BTreeSet::new();
-    let mut known_model: BTreeSet<Id> = BTreeSet::new();
+    let mut known: BTreeSet<Id> = BTreeSet::new();
     for (index, event) in events.iter().enumerate() {
         let verdict = model.judge(event);
-        let flow = checker.record(event);
+        let stops = checker.record(event) == Flow::Stop;
         let all: BTreeSet<Id> = checker.findings().iter().map(|f| f.rule.rule().id).collect();
-        let new: BTreeSet<Id> = all.difference(&known_checker).copied().collect();
-        let disagree =
-            || Some(Disagreement { index, checker: new.clone(), model: verdict.clone() });
-        if flow == Flow::Stop {
-            let last = checker.findings().last().expect("a finding").rule.rule().id;
-            return if verdict.errors.contains(last) { None } else { disagree() };
+        let new: BTreeSet<Id> = all.difference(&known).copied().collect();
+        let last = checker.findings().last().map(|finding| finding.rule.rule().id);
+        let agree = match (stops, verdict.errors.is_empty(), verdict.warnings.is_empty()) {
+            (true, ..) => last.is_some_and(|last| verdict.errors.contains(last)),
+            (false, false, _) => false,
+            (false, true, true) => new.is_empty(),
+            (false, true, false) => {
+                new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(&all)
+            }
+        };
+        if !agree {
+            return Some(Disagreement { index, checker: new, model: verdict });
         }
-        if !verdict.errors.is_empty() {
-            return disagree();
+        if stops {
+            return None;
         }
-        known_model.extend(&verdict.warnings);
-        if known_model != all {
-            return disagree();
-        }
-        known_checker = all;
+        known = all;
     }
     None
 }

@@ -31,6 +31,11 @@ impl Verdict {
     pub(crate) fn warning(&mut self, id: Id) {
         self.warnings.insert(id);
     }
+
+    /// An error; where the documents disagree on it, a warning.
+    pub(crate) fn judge(&mut self, id: Id, doubtful: bool) {
+        if doubtful { self.warning(id) } else { self.error(id) }
+    }
 }
 
 /// A callback under way.
@@ -54,17 +59,26 @@ pub(crate) struct Held {
     pub(crate) depth: usize,
     /// IRQL before the acquire.
     pub(crate) saved: Irql,
+    /// IRQL below which the holder may not fall.
+    pub(crate) level: Irql,
+    /// StorPort holds it according to a page that the lock table contradicts.
+    pub(crate) doubtful: bool,
 }
 
 impl Held {
-    /// Whether StorPort took it of its own accord.
+    /// Whether StorPort holds it around a callback.
     pub(crate) fn is_ports(&self) -> bool {
-        self.api == LockApi::Port
+        matches!(self.api, LockApi::Port | LockApi::Synchronize)
+    }
+
+    /// How many callbacks were under way with the one in which, or around which, it is held.
+    pub(crate) fn callback(&self) -> usize {
+        self.depth + usize::from(self.is_ports())
     }
 }
 
 /// The model.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) table: Table,
     pub(crate) adapter: Option<Adapter>,
@@ -77,29 +91,21 @@ pub(crate) struct Model {
     pub(crate) orders: Orders,
     /// By which families of routines (queued or not) each executive lock was used.
     pub(crate) executive_families: BTreeSet<(u8, bool)>,
+    /// DPCs and executive locks that were initialised in this life of the adapter.
+    pub(crate) initialized: BTreeSet<Lock>,
+    /// A processor asked for what it may hold itself: what follows has been said.
+    pub(crate) waits_for_itself: bool,
 }
 
 impl Model {
     pub(crate) fn new() -> Model {
-        Model {
-            table: Table::read(),
-            adapter: None,
-            frames: BTreeMap::new(),
-            held: Vec::new(),
-            spins: BTreeMap::new(),
-            orders: Orders::default(),
-            executive_families: BTreeSet::new(),
-        }
+        Model { table: Table::read(), ..Model::default() }
     }
 
     /// Forgets the run.
     pub(crate) fn reset(&mut self) {
-        self.adapter = None;
-        self.frames.clear();
-        self.held.clear();
-        self.spins.clear();
-        self.orders = Orders::default();
-        self.executive_families.clear();
+        let table = std::mem::take(&mut self.table);
+        *self = Model { table, ..Model::default() };
     }
 
     /// Takes the next event of the run and says what it breaks.
@@ -110,21 +116,18 @@ impl Model {
         match event.kind {
             Kind::Configured(adapter) => self.configured(adapter, v),
             Kind::Entered { routine, subject } => {
-                let frame = Frame { routine, subject, irql: event.irql, raised: Vec::new() };
-                self.frames.entry(event.processor).or_default().push(frame);
+                self.entered(event, routine, subject);
             }
             Kind::Left { routine, busy_ns, .. } => self.left(event, routine, busy_ns, v),
-            Kind::AdapterStopped { surprise } => {
-                if !surprise && self.held.iter().any(|held| !held.is_ports()) {
-                    v.error("lock.held_at_removal");
-                }
+            Kind::AdapterStopped { .. } => {
+                self.initialized.clear();
+                self.left_over("lock.held_at_removal", v);
             }
-            Kind::Finished => {
-                if !self.held.is_empty() {
-                    v.error("lock.leaked");
-                }
-            }
+            Kind::Finished => self.left_over("lock.leaked", v),
+            // One that waits for itself has been reported when it began to.
+            Kind::Deadlocked { length: 1, .. } if self.waits_for_itself => {}
             Kind::Deadlocked { .. } => v.error("run.deadlock"),
+            Kind::Hung if self.waits_for_itself => {}
             Kind::Hung => v.error("run.hang"),
             Kind::Crashed => v.error("driver.crashed"),
             _ => {
@@ -146,6 +149,29 @@ impl Model {
         self.adapter = Some(adapter);
         if adapter.duplex == Duplex::Half && adapter.miniport == Miniport::Physical {
             v.warning("duplex.half");
+        }
+    }
+
+    fn entered(&mut self, event: &Event, routine: Routine, subject: u16) {
+        let frames = self.frames.entry(event.processor).or_default();
+        let depth = frames.len();
+        frames.push(Frame { routine, subject, irql: event.irql, raised: Vec::new() });
+        // ScsiStopAdapter and ScsiRestartAdapter: its page has Interrupt held, the table nothing.
+        let doubtful = routine == Routine::AdapterControl && matches!(subject, 1 | 2);
+        for held in &mut self.held {
+            if held.processor == event.processor && held.is_ports() && held.depth == depth {
+                held.doubtful = doubtful;
+            }
+        }
+    }
+
+    /// Locks that nobody is left to release. A processor that is inside a callback may still do so.
+    fn left_over(&self, id: Id, v: &mut Verdict) {
+        let left = |held: &&Held| {
+            !held.is_ports() && self.depth(held.processor) == 0 && !self.is_dump(held.processor)
+        };
+        if self.held.iter().any(|held| left(&held)) {
+            v.error(id);
         }
     }
 
@@ -201,6 +227,10 @@ impl Model {
                 .get(&processor)
                 .is_some_and(|frames| frames.first().is_some_and(|frame| frame.irql == Irql::HIGH)),
         }
+    }
+
+    pub(crate) fn is_full_duplex(&self) -> bool {
+        self.adapter.is_none_or(|adapter| adapter.duplex == Duplex::Full)
     }
 
     /// Whether every message has a lock of its own.

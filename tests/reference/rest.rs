@@ -1,6 +1,6 @@
 //! DPCs, requests, times and calls from the wrong place.
 
-use lockstorm::event::{ConfigurationMistake, Duplex, Event, Kind, Miniport, Owner, Routine};
+use lockstorm::event::{ConfigurationMistake, Duplex, Event, Kind, Lock, Miniport, Owner, Routine};
 use lockstorm::storport::{Ddi, Irql, SrbStatus, StorStatus};
 
 use crate::model::{Model, Verdict};
@@ -8,9 +8,13 @@ use crate::model::{Model, Verdict};
 impl Model {
     pub(crate) fn judge_rest(&mut self, event: &Event, v: &mut Verdict) {
         match event.kind {
-            Kind::DpcInitialized { again, .. } => {
-                if again {
+            Kind::DpcInitialized { dpc, queued, .. } => {
+                let lock = Lock::Dpc(dpc);
+                let again = !self.initialized.insert(lock);
+                if queued || self.held.iter().any(|held| held.lock == lock) {
                     v.error("dpc.initialized_twice");
+                } else if again {
+                    v.warning("dpc.initialized_twice");
                 }
                 if !self.is_in(event, &[Routine::Initialize, Routine::PassiveInitialize]) {
                     v.warning("init.dpc_place");
@@ -59,7 +63,7 @@ impl Model {
         }
         let optimised = self.adapter.is_some_and(|adapter| adapter.completes_in_start_io);
         let starting = self.caller(event.processor).is_some_and(|f| f.routine == Routine::StartIo);
-        if optimised && starting && self.holds_own_lock(event.processor) {
+        if optimised && starting && self.holds_own_dispatch_lock(event.processor) {
             v.warning("request.completed_under_lock");
         }
     }
@@ -119,7 +123,8 @@ impl Model {
         if microseconds >= 1_000 {
             v.warning("time.stall");
         }
-        if self.caller(event.processor).is_some_and(|frame| frame.routine == Routine::StartIo) {
+        let caller = self.caller(event.processor);
+        if microseconds > 0 && caller.is_some_and(|frame| frame.routine == Routine::StartIo) {
             v.warning("time.stall_in_start_io");
         }
     }
@@ -138,11 +143,6 @@ impl Model {
             | Ddi::InitializeTimer
             | Ddi::InitializeWorker
             | Ddi::QueueWorkItem => irql > Irql::DISPATCH,
-            // A virtual miniport has no device, and so no DIRQL.
-            Ddi::EnablePassiveInitialization => {
-                irql < Irql::DEVICE_LOWEST
-                    && self.adapter.is_some_and(|adapter| adapter.miniport == Miniport::Physical)
-            }
             _ => false,
         }
     }

@@ -16,7 +16,7 @@ struct Row {
 }
 
 /// Every row.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Table(Vec<Row>);
 
 impl Table {
