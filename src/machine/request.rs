@@ -231,8 +231,18 @@ impl<S: Sink> State<S> {
         };
         plan.sense = self.memory.sense(slot);
         plan.extension = self.memory.srb_extension(slot);
+        if plan.function == SrbFunction::ABORT_COMMAND
+            && let Some(victim) = self.oldest_of_miniport()
+        {
+            plan.next = self.memory.srb(victim);
+        }
         // SAFETY: the slot's request block region holds either kind with its extended data.
         unsafe { plan.write(self.memory.srb(slot)) };
+    }
+
+    /// What the miniport has had longest.
+    fn oldest_of_miniport(&self) -> Option<usize> {
+        self.requests.of_miniport().min_by_key(|&slot| self.requests.slots[slot].sent)
     }
 
     /// A request goes to the miniport: a fresh SrbExtension, a stamped buffer, its time begins.

@@ -35,6 +35,8 @@ pub(super) struct SrbPlan {
     pub(super) data: *mut u8,
     pub(super) sense: *mut u8,
     pub(super) extension: *mut u8,
+    /// The request that an SRB_FUNCTION_ABORT_COMMAND is about.
+    pub(super) next: *mut u8,
 }
 
 /// The CDB to write.
@@ -76,6 +78,7 @@ pub(super) fn plan(purpose: &Purpose) -> SrbPlan {
         data: std::ptr::null_mut(),
         sense: std::ptr::null_mut(),
         extension: std::ptr::null_mut(),
+        next: std::ptr::null_mut(),
     };
     match *purpose {
         Purpose::Io(io) => {
@@ -202,6 +205,7 @@ impl SrbPlan {
             data_buffer: self.data_buffer(),
             sense_info_buffer: self.sense.cast(),
             srb_extension: self.extension.cast(),
+            next_srb: self.next.cast(),
             cdb,
             ..ScsiRequestBlock::default()
         };
@@ -222,6 +226,7 @@ impl SrbPlan {
             data_transfer_length: self.bytes,
             data_buffer: self.data_buffer(),
             miniport_context: self.extension.cast(),
+            next_srb: self.next.cast(),
             srb_ex_data_offset: [if has_cdb { CDB_AT as u32 } else { 0 }],
             ..StorageRequestBlock::default()
         };

@@ -20,6 +20,7 @@ use super::guard::Access;
 use super::queue::ENTRIES_MAX;
 use super::registers::{ABSENT, CC_DISABLE, CC_ENABLE, CSTS_FATAL, CSTS_READY, Register};
 use super::spec::{Command, Controller, Namespace, Ring, Status};
+use super::stall::Stalls;
 use super::state::State;
 use super::{ADMIN_ENTRIES, IO_QUEUES_MAX, Nvme, RECOVERY};
 use crate::storport::{Shared, SrbStatus, StorPort, StorPortExt};
@@ -173,22 +174,22 @@ impl Engine {
 impl Nvme {
     /// Steps without anybody else about, stalling in between for at most `budget_us`. Returns whether
     /// there is nothing left to do. HwStorPassiveInitializeRoutine, or anywhere in a crash dump.
-    pub(super) fn drive_alone<P: StorPort>(&self, port: P, stall_us: u32, budget_us: u32) -> bool {
+    pub(super) fn drive_alone<P: StorPort>(&self, port: P, budget_us: u32) -> bool {
         let engine = &self.engine;
         if engine.stepping.swap(true, Ordering::SeqCst) {
             return false;
         }
-        let mut left_us = budget_us;
+        let mut stalls = Stalls::new(budget_us);
         let finished = loop {
             match self.step(port, Access::Have) {
-                Pace::Again => {}
+                Pace::Again => stalls.restart(),
                 Pace::Rest => break true,
-                Pace::Wait if left_us < stall_us => break false,
-                Pace::Wait => {
-                    port.stall_execution(stall_us);
-                    left_us -= stall_us;
-                    engine.elapsed_us.fetch_add(stall_us, Ordering::Relaxed);
-                }
+                Pace::Wait => match stalls.stall(port) {
+                    Some(stalled_us) => {
+                        engine.elapsed_us.fetch_add(stalled_us, Ordering::Relaxed);
+                    }
+                    None => break false,
+                },
             }
         };
         engine.stepping.store(false, Ordering::SeqCst);

@@ -9,12 +9,11 @@ use core::sync::atomic::Ordering;
 
 use super::guard::Guard;
 use super::state::State;
-use super::{DUMP_STALL_US, IO_QUEUES_MAX, MESSAGES_MAX, Nvme, PROCESSORS_MAX, READY_BUDGET_US};
+use super::{IO_QUEUES_MAX, MESSAGES_MAX, Nvme, PROCESSORS_MAX, READY_BUDGET_US};
 use crate::storport::perf::{MessageInterruptInformation, PerfConfigurationData, PerfFlags};
 use crate::storport::{StorPort, StorPortExt, StorStatus};
 
-/// A stall at PASSIVE_LEVEL, and how long the initialisation goes on there before DPCs take over.
-const PASSIVE_STALL_US: u32 = 50;
+/// How long the initialisation stalls at PASSIVE_LEVEL before DPCs take over.
 const PASSIVE_BUDGET_US: u32 = 20_000;
 
 impl Nvme {
@@ -32,7 +31,7 @@ impl Nvme {
         if settings.dump {
             self.state.change(State::Down, State::Starting);
             self.engine.want_reset();
-            self.drive_alone(port, DUMP_STALL_US, READY_BUDGET_US);
+            self.drive_alone(port, READY_BUDGET_US);
             return self.state.get() == State::Running;
         }
         settings.messages = count_messages(port);
@@ -64,7 +63,7 @@ impl Nvme {
             port.initialize_dpc_of::<Self>(&self.queues[index].dpc);
         }
         port.initialize_dpc_of::<Self>(&self.recovery);
-        let finished = self.drive_alone(port, PASSIVE_STALL_US, PASSIVE_BUDGET_US);
+        let finished = self.drive_alone(port, PASSIVE_BUDGET_US);
         self.dpcs_ready.store(true, Ordering::SeqCst);
         if finished {
             self.wake(port);

@@ -34,6 +34,7 @@ pub mod request;
 pub mod reset;
 mod scsi;
 pub mod spec;
+pub mod stall;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -70,8 +71,6 @@ const PROCESSORS_MAX: usize = 64;
 const MESSAGES_MAX: u32 = 64;
 /// The argument of the recovery DPC, where the others have the number of their queue.
 const RECOVERY: usize = IO_QUEUES_MAX + 1;
-/// A stall where nothing else runs, below the millisecond that StorPortStallExecution allows.
-const DUMP_STALL_US: u32 = 500;
 /// No limit but those of the state machine's own phases.
 const READY_BUDGET_US: u32 = u32::MAX;
 

@@ -11,16 +11,16 @@ use core::sync::atomic::Ordering;
 use super::completion::Outcome;
 use super::guard::Access;
 use super::registers::{ABSENT, CC_DISABLE, CC_SHUTDOWN, Register, is_shut_down};
+use super::stall::Stalls;
 use super::state::State;
-use super::{DUMP_STALL_US, Nvme, READY_BUDGET_US};
+use super::{Nvme, READY_BUDGET_US};
 use crate::storport::control::{
     ScsiAdapterControlType, ScsiUnitControlType, StorAdapterControlPower, StorDevicePowerState,
 };
 use crate::storport::{SrbStatus, StorPort};
 
-/// One look at the end of a shutdown, and how many: together far below what StorPort grants a callback.
-const SHUTDOWN_STALL_US: u32 = 50;
-const SHUTDOWN_POLLS: u32 = 200;
+/// How long a stop waits for the end of a shutdown: far below what StorPort grants a callback.
+const SHUTDOWN_BUDGET_US: u32 = 10_000;
 
 impl Nvme {
     /// The adapter control types that the driver answers.
@@ -83,12 +83,12 @@ impl Nvme {
     /// controller is not waited for.
     fn shut_down<P: StorPort>(&self, port: P) {
         self.registers.write(port, Register::Configuration, CC_SHUTDOWN);
-        for _ in 0..SHUTDOWN_POLLS {
+        let mut stalls = Stalls::new(SHUTDOWN_BUDGET_US);
+        loop {
             let status = self.registers.read(port, Register::Status);
-            if status == ABSENT || is_shut_down(status) {
+            if status == ABSENT || is_shut_down(status) || stalls.stall(port).is_none() {
                 break;
             }
-            port.stall_execution(SHUTDOWN_STALL_US);
         }
         self.registers.write(port, Register::Configuration, CC_DISABLE);
     }
@@ -99,7 +99,7 @@ impl Nvme {
             self.engine.want_reset();
             self.kick(port);
             if self.is_dump(port) {
-                self.drive_alone(port, DUMP_STALL_US, READY_BUDGET_US);
+                self.drive_alone(port, READY_BUDGET_US);
             }
         }
     }

@@ -62,7 +62,7 @@ impl Nvme {
     pub(super) fn reset<P: StorPort>(&self, port: P) {
         self.begin_reset(port);
         if self.is_dump(port) {
-            self.drive_alone(port, super::DUMP_STALL_US, READY_BUDGET_US);
+            self.drive_alone(port, READY_BUDGET_US);
         }
     }
 
