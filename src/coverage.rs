@@ -7,6 +7,10 @@
 
 use crate::event::{Event, Kind, Lock, LockApi, PROCESSORS_MAX, Routine};
 
+/// A counter goes no further. An engine tells one, two and three apart; told of every further doubling it would
+/// favour long runs over new ones.
+const COUNT_MAX: u8 = 2;
+
 /// Number of counters.
 pub const COUNTERS: usize = 4096;
 
@@ -152,7 +156,7 @@ impl Coverage {
             (high ^ low.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let index = (mixed >> 52) as usize;
         let counter = &mut self.map.0[index % COUNTERS];
-        *counter = counter.saturating_add(1);
+        *counter = (*counter + 1).min(COUNT_MAX);
     }
 }
 

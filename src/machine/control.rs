@@ -12,13 +12,12 @@ use super::port::Port;
 use crate::event::{Kind, Routine, Sink, Site};
 use crate::scenario::{AdapterAction, UnitAction};
 use crate::storport::address::StorAddrBtl8;
-use crate::storport::control::{ScsiAdapterControlType, ScsiUnitControlType};
+use crate::storport::control::{
+    ScsiAdapterControlType, ScsiUnitControlType, StorAdapterControlPower, StorDevicePowerState,
+};
 
 /// Control types that StorPort asks about.
 const CONTROL_TYPES: usize = 32;
-/// STOR_DEVICE_POWER_STATE: D0 and D3.
-const POWER_D0: u32 = 1;
-const POWER_D3: u32 = 4;
 
 impl<S: Sink + 'static> Port<S> {
     /// ScsiQuerySupportedControlTypes, of adapter and unit.
@@ -78,9 +77,14 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// ScsiAdapterPower to `state`.
-    fn power(self, state: u32) {
-        // STOR_ADAPTER_CONTROL_POWER: header of version, size and a reserved pointer, action, state.
-        let mut parameters = [1_u32, 24, 0, 0, 0, state];
+    fn power(self, state: StorDevicePowerState) {
+        let mut parameters = StorAdapterControlPower {
+            version: 1,
+            size: size_of::<StorAdapterControlPower>() as u32,
+            address: std::ptr::null_mut(),
+            power_action: 0,
+            power_state: state,
+        };
         let parameters = (&raw mut parameters).cast();
         let _ = self.call_adapter_control(ScsiAdapterControlType::POWER, parameters);
     }
@@ -95,8 +99,8 @@ impl<S: Sink + 'static> Port<S> {
             AdapterAction::PowerCycle => {
                 if self.with(|s| s.adapter.supports(ScsiAdapterControlType::POWER)) {
                     self.with(|s| s.adapter.life = Life::Stopped);
-                    self.power(POWER_D3);
-                    self.power(POWER_D0);
+                    self.power(StorDevicePowerState::D3);
+                    self.power(StorDevicePowerState::D0);
                     self.started_again(true);
                 } else {
                     self.stop_and_restart();
@@ -181,12 +185,15 @@ impl<S: Sink + 'static> Port<S> {
         }
         let mut address = StorAddrBtl8::new(0, 0, 0);
         // STOR_UNIT_CONTROL_POWER: address, action, state; every other type takes the address.
-        let mut power =
-            UnitPower { address: (&raw mut address).cast(), action: 0, state: POWER_D3 };
+        let mut power = UnitPower {
+            address: (&raw mut address).cast(),
+            action: 0,
+            state: StorDevicePowerState::D3,
+        };
         if control == ScsiUnitControlType::POWER {
             self.at_dispatch(|| {
                 let _ = self.call_unit_control(control, (&raw mut power).cast());
-                power.state = POWER_D0;
+                power.state = StorDevicePowerState::D0;
                 let _ = self.call_unit_control(control, (&raw mut power).cast());
             });
         } else {
@@ -217,7 +224,7 @@ impl<S: Sink + 'static> Port<S> {
 struct UnitPower {
     address: *mut c_void,
     action: u32,
-    state: u32,
+    state: StorDevicePowerState,
 }
 
 /// The BOOLEANs of a filled SCSI_SUPPORTED_CONTROL_TYPE_LIST as bits.

@@ -52,7 +52,10 @@ pub(super) enum Operation {
 /// Where a CDB keeps its allocation length.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Length {
+    /// No data.
     Nowhere,
+    /// In no byte: the operation has a fixed length.
+    Implied,
     Byte4,
     Bytes7To8,
     Bytes6To9,
@@ -125,7 +128,7 @@ fn operation_of(query: Query) -> Operation {
         Query::VpdBlockLimits => vpd(0xB0),
         Query::VpdCharacteristics => vpd(0xB1),
         Query::VpdProvisioning => vpd(0xB2),
-        Query::ReadCapacity10 => Operation::Plain(0x25, 0, 0, Length::Nowhere),
+        Query::ReadCapacity10 => Operation::Plain(0x25, 0, 0, Length::Implied),
         Query::ReadCapacity16 => Operation::Plain(0x9E, 0x10, 0, Length::Bytes10To13),
         Query::ModeSense6 => Operation::Plain(0x1A, 0, 0x3F, Length::Byte4),
         Query::ModeSense10 => Operation::Plain(0x5A, 0, 0x08, Length::Bytes7To8),
@@ -156,7 +159,7 @@ impl SrbPlan {
                 (cdb[0], cdb[1], cdb[2]) = (code, byte1, byte2);
                 let bytes = self.bytes;
                 match length {
-                    Length::Nowhere => {}
+                    Length::Nowhere | Length::Implied => {}
                     Length::Byte4 => cdb[4] = bytes as u8,
                     Length::Bytes7To8 => cdb[7..9].copy_from_slice(&(bytes as u16).to_be_bytes()),
                     Length::Bytes6To9 => cdb[6..10].copy_from_slice(&bytes.to_be_bytes()),

@@ -422,10 +422,7 @@ pub unsafe trait StorPort: Copy + 'static {
 
     /// StorPortGetGroupAffinity: the active processors of a group. IRQL up to DISPATCH_LEVEL.
     #[track_caller]
-    fn get_group_affinity(self, group: u16, mask: &mut usize) -> StorStatus {
-        let _ = (group, mask);
-        StorStatus::NOT_IMPLEMENTED
-    }
+    fn get_group_affinity(self, group: u16, mask: &mut usize) -> StorStatus;
 
     /// StorPortLogError. Deprecated; Static Driver Verifier's rule StorPortDeprecated forbids it.
     #[track_caller]

@@ -573,6 +573,17 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         })
     }
 
+    fn get_group_affinity(self, group: u16, mask: &mut usize) -> StorStatus {
+        let site = self.site();
+        self.status((Ddi::GetGroupAffinity, u32::from(group), site), |s| match group {
+            0 => {
+                *mask = (1 << s.processor_count) - 1;
+                StorStatus::SUCCESS
+            }
+            _ => StorStatus::INVALID_PARAMETER,
+        })
+    }
+
     fn log_error(
         self,
         _srb: Option<Srb>,
