@@ -1,8 +1,8 @@
 //! An NVMe 1.4 controller with one namespace, a RAM disk of 128 blocks of 512 bytes.
 //!
 //! A driver writes commands into queues in its memory and rings a doorbell; the controller fetches them at
-//! once ([`process`]), checks them ([`command`]), and does them when they are due ([`flight`]), which the
-//! scenario decides as it decides how well they end ([`fault`]). Data moves at that moment and not before.
+//! once (`process`), checks them (`command`), and does them when they are due (`flight`), which the
+//! scenario decides as it decides how well they end (`fault`). Data moves at that moment and not before.
 //!
 //! It believes nothing: wild addresses end in a Data Transfer Error, or, for queues, in a controller that
 //! reports a fatal status; wrong doorbells are ignored and reported as asynchronous events; whatever is

@@ -1,7 +1,7 @@
 //! Bringing the controller up, for the first time and after every reset: a state machine that never
 //! waits.
 //!
-//! [`Nvme::step`] does what can be done at once and says how to go on. Who calls it decides how the time
+//! `Nvme::step` does what can be done at once and says how to go on. Who calls it decides how the time
 //! between two steps passes:
 //!
 //! | where | between steps |
@@ -10,7 +10,7 @@
 //! | the recovery DPC | a few short stalls, then the adapter's timer |
 //! | HwStorTimer, where there are no DPCs | the adapter's timer |
 //!
-//! At most one processor steps at a time: it owns [`Engine::stepping`]. A processor that finds it owned
+//! At most one processor steps at a time: it owns `Engine::stepping`. A processor that finds it owned
 //! leaves a kick, which the owner sees before it goes.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
