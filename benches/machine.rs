@@ -161,15 +161,17 @@ fn schedules(c: &mut Criterion) {
         b.iter(|| shuttle::check_random(workload::shuttle_rounds, 100));
     });
     group.finish();
+    let mut decisions = 0;
     let began = Instant::now();
     for _ in 0..20_000 {
         bench.shuffle(&mut seed);
-        bench.run();
+        decisions += bench.run();
     }
     let ours = 20_000.0 / began.elapsed().as_secs_f64();
     let began = Instant::now();
     shuttle::check_random(workload::shuttle_rounds, 2_000);
     let theirs = 2_000.0 / began.elapsed().as_secs_f64();
+    println!("decision points in one of our schedules: {}", decisions / 20_000);
     println!(
         "schedules a second: lockstorm {ours:.0}, Shuttle {theirs:.0}: {:.1} times (at least 10)",
         ours / theirs

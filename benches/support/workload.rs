@@ -5,23 +5,25 @@
 use std::ffi::c_void;
 
 use lockstorm::storport::config::StorSynchronizationModel;
-use lockstorm::storport::guard::Locked;
 use lockstorm::storport::perf::{PerfConfigurationData, PerfFlags};
 use lockstorm::storport::{
-    Extension, Initialization, Miniport, PortConfigurationInformation, Shared, SpReturn, Srb,
-    SrbStatus, StorPort, StorPortExt,
+    Executive, Extension, Initialization, Miniport, PortConfigurationInformation, Shared, SpReturn,
+    Srb, SrbStatus, StorKspinLock, StorPortExt,
 };
 
-/// A driver whose HwStorStartIo takes the StartIo and the Interrupt lock as often as it was told.
+/// A driver whose HwStorStartIo takes two executive spin locks as often as it was told: plain ones, which, as
+/// Shuttle's mutex, go to whoever comes first.
 #[derive(Debug)]
 pub(crate) struct Workload {
     rounds: Shared<usize>,
+    outer: Shared<StorKspinLock>,
+    inner: Shared<StorKspinLock>,
 }
 
-// SAFETY: an integer.
+// SAFETY: integers.
 unsafe impl Extension for Workload {}
 
-impl<P: StorPort> Miniport<P> for Workload {
+impl<P: Executive> Miniport<P> for Workload {
     const INITIALIZATION: Initialization = Initialization {
         is_virtual: false,
         srb_extension_bytes: 16,
@@ -38,6 +40,11 @@ impl<P: StorPort> Miniport<P> for Workload {
         config: &mut PortConfigurationInformation,
     ) -> SpReturn {
         self.rounds.set(port, context.addr());
+        // SAFETY: the locks live as long as the extension.
+        unsafe {
+            port.ke_initialize_spin_lock(self.outer.as_ptr());
+            port.ke_initialize_spin_lock(self.inner.as_ptr());
+        }
         config.maximum_transfer_length = 4096;
         config.number_of_physical_breaks = 2;
         config.synchronization_model = StorSynchronizationModel::FULL_DUPLEX;
@@ -61,7 +68,13 @@ impl<P: StorPort> Miniport<P> for Workload {
 
     fn start_io(&self, port: P, srb: Srb) -> bool {
         for _ in 0..self.rounds.get(port) {
-            port.with_start_io_lock(|| port.with_interrupt_lock(|| ()));
+            // SAFETY: initialised, and released in reverse order.
+            unsafe {
+                let outer = port.ke_acquire_spin_lock(self.outer.as_ptr());
+                let inner = port.ke_acquire_spin_lock(self.inner.as_ptr());
+                port.ke_release_spin_lock(self.inner.as_ptr(), inner);
+                port.ke_release_spin_lock(self.outer.as_ptr(), outer);
+            }
         }
         srb.set_status(SrbStatus::SUCCESS);
         port.request_complete(srb);

@@ -176,12 +176,18 @@ impl<S: Sink> State<S> {
     }
 
     /// Takes the next entry that can run, if the processor is below DISPATCH_LEVEL, and raises it there.
+    #[inline]
     fn begin_deferred(&mut self) -> Option<(Deferred, Irql)> {
         let current = self.current;
         let irql = self.processors[current].irql;
         if irql >= Irql::DISPATCH || self.processors[current].deferred.is_empty() {
             return None;
         }
+        self.take_deferred(irql)
+    }
+
+    fn take_deferred(&mut self, irql: Irql) -> Option<(Deferred, Irql)> {
+        let current = self.current;
         let dpcs = &self.dpcs;
         let entry = self.processors[current].deferred.pop_where(
             |entry| !matches!(entry, Deferred::Dpc(number) if dpcs.is_running(number)),

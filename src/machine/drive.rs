@@ -9,7 +9,7 @@
 use corosensei::stack::DefaultStack;
 
 use super::deferred::Task;
-use super::port::{Port, resume};
+use super::port::Port;
 use super::processor::{Fiber, Status, fiber, stack};
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
@@ -33,7 +33,7 @@ pub(super) fn drive<S: Sink + 'static>(
         let Some(next) = next else { break };
         let fiber = fibers[next].get_or_insert_with(|| fiber(port, next, stack()));
         port.with(|s| s.current = next);
-        resume(fiber);
+        let _ = fiber.resume(());
     }
     let count = port.with(|s| s.processor_count);
     for (index, slot) in fibers.iter_mut().enumerate().take(count) {

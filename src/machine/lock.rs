@@ -169,31 +169,34 @@ impl<S: Sink> State<S> {
         self.end_if_circular();
     }
 
-    /// Follows holder to lock to holder from the current processor.
+    /// Follows holder to lock to holder from the current processor; back there, the run is over.
     pub(super) fn end_if_circular(&mut self) {
-        let first = self.current;
-        let mut at = first;
-        let mut circle = [(0, Lock::StartIo, 0); 8];
-        for length in 0..self.processor_count {
-            let Status::Waiting(index) = self.processors[at].status else { return };
-            let Some(holder) = self.locks.records[index].owner else { return };
-            circle[length] = (at, lock_at(index).unwrap_or(Lock::StartIo), holder);
+        let mut at = self.current;
+        for length in 1..=self.processor_count {
+            let Some((_, holder)) = self.waits_for(at) else { return };
             at = usize::from(holder);
-            if at == first {
-                return self.deadlock(&circle[..=length]);
+            if at == self.current {
+                return self.deadlock(length as u8);
             }
         }
     }
 
+    /// The lock that a processor waits for, and who holds it.
+    fn waits_for(&self, processor: usize) -> Option<(Lock, u8)> {
+        let Status::Waiting(index) = self.processors[processor].status else { return None };
+        let holder = self.locks.records[index].owner?;
+        Some((lock_at(index).unwrap_or(Lock::StartIo), holder))
+    }
+
     #[cold]
-    fn deadlock(&mut self, circle: &[(usize, Lock, u8)]) {
-        let current = self.current;
-        for &(processor, lock, holder) in circle {
-            self.current = processor;
-            let length = circle.len() as u8;
+    fn deadlock(&mut self, length: u8) {
+        let first = self.current;
+        for _ in 0..length {
+            let Some((lock, holder)) = self.waits_for(self.current) else { break };
             self.emit(Site::Port, Kind::Deadlocked { lock, holder, length });
+            self.current = usize::from(holder);
         }
-        self.current = current;
+        self.current = first;
         self.stop(End::Deadlock);
     }
 
@@ -211,6 +214,7 @@ impl<S: Sink> State<S> {
 }
 
 /// Whether waiters get the lock in the order in which they came.
+#[inline]
 fn is_queued(index: usize) -> bool {
     index == START_IO || (DPCS..EXECUTIVES).contains(&index) || index >= TOKENS
 }

@@ -276,7 +276,7 @@ impl<S: Sink + 'static> Inner<S> {
         let port = Port::of(NonNull::from(&mut *self));
         // SAFETY: the fibers are used by `drive` alone, which runs outside every fiber.
         let fibers = unsafe { &mut *self.fibers.get() };
-        super::drive::drive(port, fibers);
+        super::port::quietly(|| super::drive::drive(port, fibers));
         let state = self.state.get_mut();
         Run {
             end: state.end.unwrap_or(End::Quiet),

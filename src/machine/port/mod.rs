@@ -16,7 +16,6 @@ use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Once;
 
-use super::processor::Fiber;
 use super::state::{Inner, State};
 use crate::event::{Kind, Sink, Site};
 use crate::machine::Driver;
@@ -107,8 +106,8 @@ thread_local! {
 
 static QUIET: Once = Once::new();
 
-/// Gives a processor's coroutine the thread, until it gives it back; a panic in it says nothing on the terminal.
-pub(super) fn resume(fiber: &mut Fiber) {
+/// Runs code that resumes drivers' coroutines; their panics say nothing on the terminal.
+pub(super) fn quietly(code: impl FnOnce()) {
     QUIET.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -118,6 +117,6 @@ pub(super) fn resume(fiber: &mut Fiber) {
         }));
     });
     IN_DRIVER.set(true);
-    let _ = fiber.resume(());
+    code();
     IN_DRIVER.set(false);
 }
