@@ -272,6 +272,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Is switched out until the lock at `index` may be taken; interrupts can arrive meanwhile.
+    #[inline]
     fn wait(self, index: usize) {
         loop {
             self.suspend();
