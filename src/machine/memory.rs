@@ -51,10 +51,16 @@ pub(super) const FRESH: u8 = 0xCD;
 /// What a completed request's SrbExtension holds: any later use of it shows.
 pub(super) const COMPLETED: u8 = 0xDF;
 
+/// Blocks of pool that are told apart; what a driver allocates beyond them can be freed twice unseen.
+const BLOCKS_MAX: usize = 64;
+
 /// The block of memory.
 pub(super) struct Memory {
     base: NonNull<u8>,
     pool_used: usize,
+    /// Addresses of the pool's blocks that are not freed, among the first of the run.
+    blocks: [usize; BLOCKS_MAX],
+    block_count: usize,
     uncached_used: usize,
 }
 
@@ -64,7 +70,7 @@ impl Memory {
         // SAFETY: the layout has a size above zero.
         let base = unsafe { alloc_zeroed(layout) };
         let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
-        Memory { base, pool_used: 0, uncached_used: 0 }
+        Memory { base, pool_used: 0, blocks: [0; BLOCKS_MAX], block_count: 0, uncached_used: 0 }
     }
 
     fn layout() -> Layout {
@@ -80,8 +86,7 @@ impl Memory {
 
     /// Forgets pool and uncached extension; the extension becomes `bytes` zeroes, as StorPort gives it.
     pub(super) fn power_on(&mut self, machine: usize, extension_bytes: usize) {
-        self.pool_used = 0;
-        self.uncached_used = 0;
+        (self.pool_used, self.block_count, self.uncached_used) = (0, 0, 0);
         debug_assert!(extension_bytes <= EXTENSION_BYTES);
         // SAFETY: header and extension lie inside the first region; nothing refers to them between runs.
         unsafe {
@@ -132,13 +137,25 @@ impl Memory {
         self.pool_used += size;
         // SAFETY: the block lies inside the pool's region, behind every block given out before.
         unsafe { address.write_bytes(FRESH, bytes) };
+        if self.block_count < BLOCKS_MAX {
+            self.blocks[self.block_count] = address.addr();
+            self.block_count += 1;
+        }
         address
     }
 
-    /// Whether an address lies in pool memory that was given out in this run.
-    pub(super) fn in_pool(&self, address: usize) -> bool {
+    /// Takes a block back; `false` if the address is none's that is in use.
+    pub(super) fn give_back_pool(&mut self, address: usize) -> bool {
         let pool = self.at(POOL_AT).addr();
-        (pool..pool + self.pool_used).contains(&address)
+        if !(pool..pool + self.pool_used).contains(&address) {
+            return false;
+        }
+        let blocks = &mut self.blocks[..self.block_count];
+        match blocks.iter_mut().find(|block| **block == address) {
+            Some(block) => *block = 0,
+            None => return self.block_count == BLOCKS_MAX,
+        }
+        true
     }
 
     /// Whether `bytes` bytes from `address` lie in memory that the driver may use.
@@ -288,6 +305,16 @@ mod tests {
             let (next, _) = memory.physical(data + (page + 1) * PAGE).expect("inside");
             assert_ne!(here + PAGE as u64, next);
         }
+    }
+
+    #[test]
+    fn a_block_of_pool_is_given_back_once() {
+        let mut memory = Memory::new();
+        let (first, second) = (memory.take_pool(24).addr(), memory.take_pool(8).addr());
+        assert!(!memory.give_back_pool(first + 16), "inside a block");
+        assert!(memory.give_back_pool(first));
+        assert!(!memory.give_back_pool(first), "twice");
+        assert!(memory.give_back_pool(second));
     }
 
     #[test]

@@ -370,7 +370,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     unsafe fn free_pool(self, buffer: *mut c_void) -> StorStatus {
         let site = self.site();
-        self.status((Ddi::FreePool, 0, site), |s| match s.memory.in_pool(buffer.addr()) {
+        self.status((Ddi::FreePool, 0, site), |s| match s.memory.give_back_pool(buffer.addr()) {
             true => StorStatus::SUCCESS,
             false => StorStatus::INVALID_PARAMETER,
         })
