@@ -239,7 +239,8 @@ impl<S: Sink> State<S> {
             },
             messages: if messages { self.setup.messages.clamp(1, 64) } else { 0 },
             dump: self.setup.dump,
-            control_under_interrupt_lock: self.setup.control_under_interrupt_lock,
+            // A virtual miniport has no interrupt, and so no DIRQL.
+            control_under_interrupt_lock: self.setup.control_under_interrupt_lock && !is_virtual,
             ..self.adapter.facts
         }
     }
@@ -402,7 +403,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Stop or restart: at PASSIVE_LEVEL without locks, or at DIRQL under Interrupt.
     fn stop_or_restart(self, control: ScsiAdapterControlType) -> Option<u32> {
         let null = std::ptr::null_mut();
-        if self.with(|s| s.setup.control_under_interrupt_lock && !s.setup.dump) {
+        if self.with(|s| s.adapter.facts.control_under_interrupt_lock && !s.setup.dump) {
             self.under_interrupt(|| self.call_adapter_control(control, null))
         } else {
             self.call_adapter_control(control, null)
