@@ -232,7 +232,8 @@ impl<S: Sink> State<S> {
             },
             messages: if messages { self.setup.messages.clamp(1, 64) } else { 0 },
             dump: self.setup.dump,
-            control_under_interrupt_lock: self.setup.control_under_interrupt_lock,
+            // A virtual miniport has no interrupt, and so no DIRQL.
+            control_under_interrupt_lock: self.setup.control_under_interrupt_lock && !is_virtual,
             ..self.adapter.facts
         }
     }

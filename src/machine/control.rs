@@ -69,7 +69,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Stop or restart: at PASSIVE_LEVEL without locks, or at DIRQL under Interrupt.
     fn stop_or_restart(self, control: ScsiAdapterControlType) -> Option<u32> {
         let null = std::ptr::null_mut();
-        if self.with(|s| s.setup.control_under_interrupt_lock && !s.setup.dump) {
+        if self.with(|s| s.adapter.facts.control_under_interrupt_lock && !s.setup.dump) {
             self.under_interrupt(|| self.call_adapter_control(control, null))
         } else {
             self.call_adapter_control(control, null)

@@ -127,6 +127,8 @@ impl Locks {
             record.owner = Some(record.queue[0]);
             record.queue.copy_within(1.., 0);
             record.queued -= 1;
+            // Until its new owner runs and books it no handle fits it, the last owner's least of all.
+            (record.serial, record.handle, record.since) = (0, 0, u64::MAX);
         }
     }
 }
@@ -305,7 +307,9 @@ impl<S: Sink + 'static> Port<S> {
         self.act(|s| {
             let record = *s.locks.record(lock);
             let held_ns = match record.owner {
-                Some(owner) => s.processors[usize::from(owner)].busy - record.since,
+                Some(owner) => {
+                    s.processors[usize::from(owner)].busy.saturating_sub(record.since)
+                }
                 None => 0,
             };
             let kind = Kind::LockReleased {

@@ -248,6 +248,9 @@ pub(super) struct Release {
     pub(super) api: LockApi,
     pub(super) holder: Option<u8>,
     pub(super) handle: Handle,
+    /// IRQL at the call.
+    pub(super) from: Irql,
+    /// IRQL after it.
     pub(super) irql: Irql,
     pub(super) saved: Irql,
 }
@@ -291,9 +294,15 @@ impl Release {
                 let queued = !matches!(lock, Lock::Interrupt | Lock::Message(_));
                 Some(Verdict::of(RuleId::LockHandleCopied).lock(lock).doubtful(!queued))
             }
-            _ if self.irql != self.saved => verdict(RuleId::LockOldIrql),
+            _ if self.restores_irql() && self.irql != self.saved => verdict(RuleId::LockOldIrql),
             _ => self.judge_order(state),
         }
+    }
+
+    /// Whether the routine takes an OldIrql: the FromDpcLevel forms leave the IRQL as it is, whatever it is by
+    /// then.
+    const fn restores_irql(&self) -> bool {
+        !matches!(self.api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel)
     }
 
     /// The message whose lock the driver holds while it releases another one's.
@@ -311,10 +320,9 @@ impl Release {
         if newest == lock {
             return None;
         }
-        let needy = state
-            .held_by(self.processor)
-            .find(|(other, held)| *other != lock && held.level > self.irql)
-            .map(|(other, _)| other);
+        let falls = self.irql < self.from;
+        let needy = super::irql::needy(state, self.processor, self.irql);
+        let needy = needy.filter(|other| falls && *other != lock);
         Some(match needy {
             Some(_) => Verdict::of(RuleId::IrqlBelowLock).lock(lock).against(needy),
             None => Verdict::of(RuleId::LockReleaseOrder).lock(lock).against(Some(newest)),

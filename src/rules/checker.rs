@@ -212,6 +212,7 @@ impl Checker {
                     api,
                     holder,
                     handle,
+                    from: event.irql,
                     irql,
                     saved,
                 };
@@ -226,7 +227,7 @@ impl Checker {
     /// Events that are rarer than a DDI call.
     fn record_rare(&mut self, event: &Event) -> Flow {
         match event.kind {
-            Kind::LockWaited { lock, api, holder } => self.waited(event, lock, api, holder),
+            Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
             Kind::RequestCompleted { status, owner, device_owns, starting_elsewhere, .. } => {
                 let completion = request::Completion { status, owner, device_owns };
                 self.completed(event, &completion, starting_elsewhere)
@@ -267,7 +268,8 @@ impl Checker {
                 super::kind::misused(&self.state, event.processor, api, release, misuse)
             }
             Kind::LockRefused { status: StorStatus::INVALID_IRQL, .. } if lawful => {
-                irql::refused(self.state.processor(event.processor))
+                let p = self.state.processor(event.processor);
+                irql::refused(p, event.irql, self.adapter.device_irql)
             }
             Kind::ContextIgnored { .. } if lawful => Verdict::of(RuleId::LockContextNotNull),
             Kind::ExecutiveUninitialized { lock } if lawful => {
@@ -352,6 +354,7 @@ impl Checker {
         };
         if let Some(frame) = self.state.processor_mut(event.processor).frame_mut() {
             frame.irql_site = event.site;
+            frame.raised_from = irql::follow(frame.raised_from, event.irql, irql, raise);
         }
         self.object(event, verdict)
     }

@@ -6,8 +6,9 @@
 //! besides its two ends, and a cycle counts only if those guards have nothing in common.
 //!
 //! With per-message synchronisation Interrupt is every message's lock: an edge at either touches the other, and
-//! whoever takes Interrupt takes the messages in ascending order, which makes a cycle with code that goes
-//! down.
+//! whoever takes Interrupt takes the messages one after the other, which makes a cycle with code that nests them
+//! the other way. That they ascend is not documented ("the proper order", the page says), so this cycle is a
+//! warning; a deadlock that it leads to is an error all the same.
 //!
 //! Areas verified: cycles of two to [`CYCLE_MAX`] locks, over the whole run and all processors, among all locks of
 //! [`Lock`]; the lock that is held may be StorPort's, the one that is acquired under it is the driver's.
@@ -74,6 +75,12 @@ impl Edge {
     pub(super) const fn held(&self) -> Lock {
         lock_of(self.from as usize)
     }
+
+    /// No order of two locks: every message's lock was taken, one after the other.
+    fn takes_all(&self) -> bool {
+        let interrupt = number(Lock::Interrupt) as u8;
+        self.from == interrupt && self.to == interrupt
+    }
 }
 
 /// A cycle of edges, turned so that it begins with the same edge whichever edge closed it.
@@ -81,6 +88,8 @@ impl Edge {
 pub(super) struct Cycle {
     edges: [u8; CYCLE_MAX],
     length: u8,
+    /// It is one only if Interrupt takes the messages' locks in ascending order, which no page says.
+    pub(super) doubtful: bool,
 }
 
 /// Every order in which the run has nested two locks.
@@ -174,13 +183,11 @@ impl Graph {
     /// Whether two edges are a deadlock because one takes every message's lock, ascending, and the other
     /// goes down.
     fn descends_into_all(&self, a: &Edge, b: &Edge) -> bool {
-        let interrupt = number(Lock::Interrupt) as u8;
-        let all = |edge: &Edge| edge.from == interrupt && edge.to == interrupt;
         let down = |edge: &Edge| {
             let lock = |n: u8| lock_of(usize::from(n));
             matches!((lock(edge.from), lock(edge.to)), (Lock::Message(m), Lock::Message(n)) if m > n)
         };
-        self.per_message && (all(a) && down(b) || all(b) && down(a))
+        self.per_message && (a.takes_all() && down(b) || b.takes_all() && down(a))
     }
 
     /// The cycle, beginning with the edge whose site comes first in an order that no schedule changes.
@@ -189,9 +196,11 @@ impl Graph {
             let edge = &self.edges[usize::from(i)];
             (site_rank(edge.site), Kinds::of(edge.held()).0, edge.path.routines().first().copied())
         };
+        let all = |&i: &u8| self.edges[usize::from(i)].takes_all();
+        let doubtful = edges[..length].iter().any(all);
         let first = (0..length).min_by_key(|&i| rank(edges[i])).unwrap_or(0);
         edges[..length].rotate_left(first);
-        Cycle { edges, length: length as u8 }
+        Cycle { edges, length: length as u8, doubtful }
     }
 }
 

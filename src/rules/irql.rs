@@ -7,14 +7,16 @@
 //! Areas not verified: DDIs whose page gives no level (there is nothing to hold the driver to);
 //! StorPortEnablePassiveInitialization, whose "DIRQL" only repeats that HwStorInitialize is the place (see
 //! `init.passive_place`; a virtual miniport's runs lower); that DpcLevelLock needs DISPATCH_LEVEL is said in passing
-//! only, so below it is a warning; StorPortAcquireSpinLockEx refuses a wrong level by itself, so that is a
-//! warning too; crash dumps, where everything runs at HIGH_LEVEL; PAGED_CODE, a macro that leaves no
+//! only, so any other is a warning; so is a message's lock above the device's level, because one page allows any;
+//! StorPortAcquireSpinLockEx refuses a wrong level by itself, so that is a warning too; KeLowerIrql past the last
+//! KeRaiseIrql to an earlier one's level (its page forbids it, and it does no harm); crash dumps, where everything runs at HIGH_LEVEL; PAGED_CODE, a macro that leaves no
 //! call; waits, which StorPort does not offer below Windows 10 2004.
 //!
 //! Page: <https://learn.microsoft.com/windows-hardware/drivers/devtest/storport-storportirql>
 
 use super::catalogue::{Family, Rule, RuleId, Severity, ddi, drivers, storport};
-use super::state::{Processor, State};
+use super::order::held_in_doubt;
+use super::state::{Held, Processor, State};
 use super::verdict::{At, Verdict};
 use crate::event::{Lock, LockApi};
 use crate::storport::{Ddi, Irql};
@@ -107,15 +109,20 @@ pub(super) const BELOW_LOCK: Rule = Rule {
 
 /// A lock requested at a level that is wrong for it; only for requests that
 /// [`is_plain`](super::order::is_plain) did not let pass.
-pub(super) fn request(lock: Lock, api: LockApi, irql: Irql) -> Option<Verdict> {
+pub(super) fn request(
+    lock: Lock,
+    api: LockApi,
+    (irql, device): (Irql, Irql),
+) -> Option<Verdict> {
     let verdict = Verdict::of(RuleId::IrqlLockLevel).lock(lock);
-    let at_dpc_level =
-        matches!(api, LockApi::DpcLevel | LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel);
+    let at_dpc_level = matches!(api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel);
     match lock {
-        Lock::Interrupt | Lock::Message(_) => (irql > Irql::DEVICE_HIGHEST).then_some(verdict),
-        _ if at_dpc_level && irql < Irql::DISPATCH => {
-            Some(verdict.doubtful(matches!(api, LockApi::DpcLevel)))
+        Lock::Interrupt => (irql > device).then_some(verdict),
+        Lock::Message(_) => (irql > device).then_some(verdict.doubtful(true)),
+        _ if matches!(api, LockApi::DpcLevel) => {
+            (irql != Irql::DISPATCH).then_some(verdict.doubtful(true))
         }
+        _ if at_dpc_level && irql < Irql::DISPATCH => Some(verdict),
         Lock::Executive(_) if at_dpc_level && irql > Irql::DISPATCH => {
             Some(Verdict::of(RuleId::LockExecutiveInInterrupt).lock(lock))
         }
@@ -123,10 +130,11 @@ pub(super) fn request(lock: Lock, api: LockApi, irql: Irql) -> Option<Verdict> {
     }
 }
 
-/// StorPortAcquireSpinLockEx refused the level.
-pub(super) fn refused(p: &Processor) -> Verdict {
-    let rule = if p.held.has_interrupt_rank() { RuleId::LockOrder } else { RuleId::IrqlLockLevel };
-    Verdict::of(rule).doubtful(true)
+/// StorPortAcquireSpinLockEx refused the level `irql` to a driver whose device interrupts at `device`. The event
+/// does not name the lock, but up to there Interrupt is not refused.
+pub(super) fn refused(p: &Processor, irql: Irql, device: Irql) -> Verdict {
+    let inverted = p.held.has_interrupt_rank() && irql <= device;
+    Verdict::of(if inverted { RuleId::LockOrder } else { RuleId::IrqlLockLevel }).doubtful(true)
 }
 
 /// The level at which the executive's release routines must be called.
@@ -162,12 +170,30 @@ pub(super) fn set(
     if raise {
         return (to < from).then(|| Verdict::of(RuleId::IrqlRaise));
     }
-    let needy = state.held_by(processor).find(|(_, held)| held.level > to).map(|(lock, _)| lock);
-    if needy.is_some() && to < from {
+    if to < from
+        && let needy @ Some(_) = needy(state, processor, to)
+    {
         return Some(Verdict::of(RuleId::IrqlBelowLock).against(needy));
     }
-    let entry = state.processor(processor).frame().map_or(Irql::PASSIVE, |frame| frame.irql);
-    (to > from || to < entry).then(|| Verdict::of(RuleId::IrqlLower))
+    let returned = state.processor(processor).frame().map_or(0, |frame| frame.raised_from);
+    (to != from && returned & level_bit(to) == 0).then(|| Verdict::of(RuleId::IrqlLower))
+}
+
+/// The newest lock of a processor that needs more than `irql`, and is held beyond doubt.
+pub(super) fn needy(state: &State, processor: u8, irql: Irql) -> Option<Lock> {
+    let p = state.processor(processor);
+    let needs = |(_, held): &(Lock, &Held)| held.level > irql && !held_in_doubt(p, held);
+    state.held_by(processor).find(needs).map(|(lock, _)| lock)
+}
+
+/// Follows KeRaiseIrql and KeLowerIrql in the levels that a callback may lower to.
+pub(super) fn follow(raised_from: u16, from: Irql, to: Irql, raise: bool) -> u16 {
+    if raise { raised_from | level_bit(from) } else { raised_from & (level_bit(to) - 1) }
+}
+
+/// The bit of a level; x64 has 16.
+const fn level_bit(irql: Irql) -> u16 {
+    1 << (irql.0 % 16)
 }
 
 /// A callback returns at `irql`.

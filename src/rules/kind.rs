@@ -10,7 +10,7 @@
 //! Page: <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlockex>
 
 use super::catalogue::{Family, Rule, RuleId, Severity, drivers, storport};
-use super::state::State;
+use super::state::{Held, State};
 use super::verdict::Verdict;
 use crate::event::{EXECUTIVE_LOCKS_MAX, Lock, LockApi, LockMisuse};
 
@@ -166,8 +166,8 @@ pub(super) fn misused(
     release: bool,
     misuse: LockMisuse,
 ) -> Verdict {
-    let message =
-        state.held_by(processor).map(|(lock, _)| lock).find(|l| matches!(l, Lock::Message(_)));
+    let own = |(lock, held): &(Lock, &Held)| matches!(lock, Lock::Message(_)) && !held.by_port();
+    let message = state.held_by(processor).find(own).map(|(lock, _)| lock);
     let other_message = release && matches!(api, LockApi::Msi) && message.is_some();
     Verdict::of(match misuse {
         LockMisuse::UnknownKind => RuleId::LockUnknownKind,

@@ -189,9 +189,15 @@ pub fn cell(routine: Routine, subject: u16, adapter: &Adapter) -> Cell {
     }
 }
 
-/// Whether nothing is wrong with requesting `lock` at `irql`: the test that nearly every request passes.
+/// Whether nothing is wrong with requesting `lock` at `irql`: the test that nearly every request passes. The
+/// adapter interrupts at `device`.
 #[inline]
-pub(super) fn is_plain(p: &Processor, lock: Lock, api: LockApi, irql: Irql) -> bool {
+pub(super) fn is_plain(
+    p: &Processor,
+    lock: Lock,
+    api: LockApi,
+    (irql, device): (Irql, Irql),
+) -> bool {
     let allowed = p.frame().map_or(Kinds::ALL, |frame| frame.cell.allowed);
     match lock {
         Lock::StartIo | Lock::Dpc(_) => {
@@ -200,9 +206,9 @@ pub(super) fn is_plain(p: &Processor, lock: Lock, api: LockApi, irql: Irql) -> b
                 && allowed.has(Kinds::of(lock))
                 && (irql.0 == Irql::DISPATCH.0 || !matches!(api, LockApi::DpcLevel))
         }
-        Lock::Interrupt => irql.0 <= Irql::DEVICE_HIGHEST.0 && allowed.has(Kinds::INTERRUPT),
+        Lock::Interrupt => irql.0 <= device.0 && allowed.has(Kinds::INTERRUPT),
         Lock::Message(n) => {
-            irql.0 <= Irql::DEVICE_HIGHEST.0
+            irql.0 <= device.0
                 && allowed.has(Kinds::MESSAGE)
                 && !p.held.has_message_above(n)
         }

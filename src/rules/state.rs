@@ -80,6 +80,8 @@ pub(super) struct Frame {
     pub(super) nested_ns: u64,
     /// Where it last set the IRQL by itself.
     pub(super) irql_site: Site,
+    /// Levels that KeRaiseIrql returned in it and KeLowerIrql has not gone back to, a bit each.
+    pub(super) raised_from: u16,
 }
 
 impl Frame {
@@ -91,6 +93,7 @@ impl Frame {
         overlong: false,
         nested_ns: 0,
         irql_site: Site::Port,
+        raised_from: 0,
     };
 }
 

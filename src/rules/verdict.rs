@@ -41,6 +41,11 @@ impl Verdict {
         }
     }
 
+    /// Whether it is about a cell of the lock tables that another page contradicts.
+    pub(super) const fn is_doubtful_cell(&self) -> bool {
+        self.doubtful && matches!(self.rule, RuleId::LockForbidden)
+    }
+
     pub(super) const fn lock(self, lock: Lock) -> Self {
         Verdict { lock: Some(lock), ..self }
     }

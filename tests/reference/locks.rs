@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lockstorm::event::{Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine};
 use lockstorm::storport::{Irql, StorStatus};
 
-use crate::model::{Held, Id, Model, Verdict};
+use crate::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
 use crate::orders::{Edge, Guard};
 
 /// Locks of the first rank, which come before Interrupt and the messages' locks.
@@ -44,12 +44,10 @@ impl Model {
             }
             Kind::LockReleased { .. } => self.released(event, v),
             Kind::IrqlSet { irql, raise } => self.irql_set(event, irql, raise, v),
-            Kind::LockMisused { api, release, misuse } if !self.is_dump(event.processor) => {
+            Kind::LockMisused { api, release, misuse } => {
                 self.misused(event, (api, release, misuse), v);
             }
-            Kind::LockRefused { status, .. } if !self.is_dump(event.processor) => {
-                self.refused(event, status, v);
-            }
+            Kind::LockRefused { status, .. } => self.refused(event, status, v),
             Kind::ContextIgnored { .. } => v.warning("lock.context_not_null"),
             Kind::ExecutiveInitialized { lock, held, .. } => {
                 let again = !self.initialized.insert(Lock::Executive(lock));
@@ -60,7 +58,10 @@ impl Model {
                 }
             }
             Kind::ExecutiveUninitialized { .. } => v.error("lock.uninitialized"),
-            _ => {}
+            _ => return,
+        }
+        if self.is_dump(event.processor) {
+            *v = Verdict::default();
         }
     }
 
@@ -90,7 +91,7 @@ impl Model {
     }
 
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi, v: &mut Verdict) {
-        if api == LockApi::Port || self.is_dump(event.processor) {
+        if api == LockApi::Port {
             return;
         }
         let processor = event.processor;
@@ -194,13 +195,11 @@ impl Model {
 
     fn acquired(&mut self, event: &Event, lock: Lock, api: LockApi, irql: Irql, v: &mut Verdict) {
         let processor = event.processor;
-        if !self.is_dump(processor) {
-            self.note_orders(processor, lock, api, v);
-            if let Lock::Executive(number) = lock {
-                self.executive_families.insert((number, is_queued(api)));
-                if self.executive_families.contains(&(number, !is_queued(api))) {
-                    v.error("lock.mixed_api");
-                }
+        self.note_orders(processor, lock, api, v);
+        if let Lock::Executive(number) = lock {
+            self.executive_families.insert((number, is_queued(api)));
+            if self.executive_families.contains(&(number, !is_queued(api))) {
+                v.error("lock.mixed_api");
             }
         }
         self.held.push(Held {
@@ -209,26 +208,24 @@ impl Model {
             processor,
             depth: self.depth(processor),
             saved: event.irql,
+            since: self.events,
             level: match lock {
                 Lock::Interrupt | Lock::Message(_) => irql.min(self.device_irql()),
-                _ => Irql::DISPATCH,
+                _ => irql.min(Irql::DISPATCH),
             },
             doubtful: false,
         });
     }
 
-    /// Adds the orders between what the processor holds and what it takes.
-    ///
-    /// What StorPort takes is ordered after what StorPort holds for the same callback only: that its interrupt comes
-    /// while the driver holds a lock is no order of the driver's.
+    /// Adds the orders between what the processor holds and what the driver takes. What StorPort nests is no choice
+    /// of the driver's.
     fn note_orders(&mut self, processor: u8, lock: Lock, api: LockApi, v: &mut Verdict) {
+        if api == LockApi::Port {
+            return;
+        }
         let guards = self.guards(processor);
-        let depth = self.depth(processor);
-        let counts = |held: &&Held| {
-            !held.doubtful && (api != LockApi::Port || held.is_ports() && held.depth == depth)
-        };
-        let firsts: Vec<Lock> = self.held_by(processor).filter(counts).map(|h| h.lock).collect();
-        let firsts: Vec<Lock> = firsts.into_iter().flat_map(|first| self.expand(first)).collect();
+        let held = self.held_by(processor).filter(|held| !held.doubtful);
+        let firsts: Vec<Lock> = held.flat_map(|held| self.expand(held.lock)).collect();
         for first in firsts {
             for second in self.expand(lock) {
                 let edge = Edge { first, second, guards: guards.clone() };
@@ -243,7 +240,7 @@ impl Model {
                 }
             }
         }
-        let all = lock == Lock::Interrupt && self.is_per_message() && api != LockApi::Port;
+        let all = lock == Lock::Interrupt && self.is_per_message();
         if all && self.orders.take_all(guards) {
             v.warning("lock.cycle");
         }
@@ -257,27 +254,41 @@ impl Model {
     }
 
     fn released(&mut self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { lock, api, holder, handle, irql, saved, .. } = event.kind else {
+        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind else {
             unreachable!("asked about a release");
         };
         let processor = event.processor;
         let holding = self.holding(lock).cloned();
-        assert_eq!(holder, holding.as_ref().map(|held| held.processor), "the holder of {event:?}");
-        let is_drivers = !matches!(api, LockApi::Port | LockApi::Synchronize);
-        if !self.is_dump(processor) && is_drivers {
+        let heir = holder.filter(|&heir| holding.is_none() && self.spins_for(heir, lock));
+        let known = holding.as_ref().map(|held| held.processor).or(heir);
+        assert_eq!(holder, known, "the holder of {event:?}");
+        if !matches!(api, LockApi::Port | LockApi::Synchronize) {
             match &holding {
                 _ if handle == Handle::OtherLock => v.error("lock.release_other"),
                 Some(held) if held.processor == processor => {
                     assert_eq!(saved, held.saved, "what the acquire saved, at {event:?}");
                     self.judge_release(event, held, (handle, irql), v);
                 }
-                holding => self.judge_foreign_release(event, holding.as_ref(), handle, v),
+                _ => self.judge_foreign_release(event, holder.is_some(), handle, v),
             }
-            self.judge_hold_time(event, v);
+        }
+        if api != LockApi::Port
+            && let Some(held) = &holding
+        {
+            let own_ns = self.own_ns(processor, held.since, held_ns);
+            if own_ns > SHORTEST_LIMIT_NS {
+                v.warning("time.lock_held");
+            }
         }
         if holder == Some(processor) {
             self.held.retain(|held| held.lock != lock);
         }
+    }
+
+    /// Whether a processor spins for the lock: a queued lock belongs to whoever waits longest as soon as its holder
+    /// gives it back.
+    fn spins_for(&self, processor: u8, lock: Lock) -> bool {
+        self.spins.iter().any(|(&(p, _), &spins_for)| p == processor && spins_for == lock)
     }
 
     /// The acquire that keeps a lock.
@@ -296,7 +307,7 @@ impl Model {
     fn judge_foreign_release(
         &self,
         event: &Event,
-        holding: Option<&Held>,
+        is_held: bool,
         handle: Handle,
         v: &mut Verdict,
     ) {
@@ -305,10 +316,10 @@ impl Model {
             v.error("lock.release_message");
             return;
         }
-        match (holding, handle) {
-            (None, _) => v.error("lock.release_unheld"),
-            (Some(_), Handle::Stale) => v.error("lock.handle_stale"),
-            (Some(_), _) => v.error("lock.release_foreign"),
+        match (is_held, handle) {
+            (false, _) => v.error("lock.release_unheld"),
+            (true, Handle::Stale) => v.error("lock.handle_stale"),
+            (true, _) => v.error("lock.release_foreign"),
         }
     }
 
@@ -356,22 +367,14 @@ impl Model {
             v.error("irql.ddi");
         }
         let mut others = self.held_by(event.processor).filter(|other| other.lock != held.lock);
-        if irql < event.irql && others.any(|other| irql < other.level) {
+        if irql < event.irql && others.any(|other| irql < other.level && !other.doubtful) {
             v.error("irql.below_lock");
-        }
-    }
-
-    fn judge_hold_time(&self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { held_ns, .. } = event.kind else { return };
-        if held_ns > 25_000 {
-            v.warning("time.lock_held");
         }
     }
 
     fn irql_set(&mut self, event: &Event, irql: Irql, raise: bool, v: &mut Verdict) {
         let (now, processor) = (event.irql, event.processor);
-        let dump = self.is_dump(processor);
-        let needy = self.held_by(processor).any(|held| irql < held.level);
+        let needy = self.held_by(processor).any(|held| irql < held.level && !held.doubtful);
         let Some(frame) = self.frames.entry(processor).or_default().last_mut() else { return };
         let returned = frame.raised.contains(&irql);
         if raise {
@@ -379,14 +382,11 @@ impl Model {
         } else {
             frame.raised.retain(|&raised| raised < irql);
         }
-        if dump {
-            return;
-        }
         match raise {
             true if irql < now => v.error("irql.raise"),
             true => {}
             false if needy && irql < now => v.error("irql.below_lock"),
-            false if !returned || irql > now => v.error("irql.lower"),
+            false if irql != now && !returned => v.error("irql.lower"),
             false => {}
         }
     }

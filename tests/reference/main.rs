@@ -30,18 +30,22 @@ fn compare(model: &mut Model, events: &[Event]) -> Option<Disagreement> {
     model.reset();
     let mut checker = Checker::new();
     let mut known: BTreeSet<Id> = BTreeSet::new();
+    let mut seen = 0;
     for (index, event) in events.iter().enumerate() {
         let verdict = model.judge(event);
         let stops = checker.record(event) == Flow::Stop;
-        let all: BTreeSet<Id> = checker.findings().iter().map(|f| f.rule.rule().id).collect();
-        let new: BTreeSet<Id> = all.difference(&known).copied().collect();
+        let findings = checker.findings();
+        let fresh = findings[seen..].iter().map(|f| f.rule.rule().id);
+        let new: BTreeSet<Id> = fresh.filter(|id| !known.contains(id)).collect();
+        seen = findings.len();
+        known.extend(&new);
         let last = checker.findings().last().map(|finding| finding.rule.rule().id);
         let agree = match (stops, verdict.errors.is_empty(), verdict.warnings.is_empty()) {
             (true, ..) => last.is_some_and(|last| verdict.errors.contains(last)),
             (false, false, _) => false,
             (false, true, true) => new.is_empty(),
             (false, true, false) => {
-                new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(&all)
+                new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(&known)
             }
         };
         if !agree {
@@ -50,7 +54,6 @@ fn compare(model: &mut Model, events: &[Event]) -> Option<Disagreement> {
         if stops {
             return None;
         }
-        known = all;
     }
     None
 }

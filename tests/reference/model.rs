@@ -11,6 +11,9 @@ use lockstorm::storport::Irql;
 use crate::orders::Orders;
 use crate::table::Table;
 
+/// How long a spin lock may be held, the shortest of all limits on time.
+pub(crate) const SHORTEST_LIMIT_NS: u64 = 25_000;
+
 /// A rule's id.
 pub(crate) type Id = &'static str;
 
@@ -45,8 +48,20 @@ pub(crate) struct Frame {
     pub(crate) subject: u16,
     /// IRQL at which it was called.
     pub(crate) irql: Irql,
+    /// Events before the call.
+    pub(crate) since: usize,
     /// What KeRaiseIrql returned inside it and KeLowerIrql has not taken back.
     pub(crate) raised: Vec<Irql>,
+}
+
+/// A callback that came in between and has returned.
+#[derive(Debug)]
+pub(crate) struct Interruption {
+    pub(crate) processor: u8,
+    /// Events before the call and before the return.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) busy_ns: u32,
 }
 
 /// A lock that somebody holds.
@@ -59,6 +74,8 @@ pub(crate) struct Held {
     pub(crate) depth: usize,
     /// IRQL before the acquire.
     pub(crate) saved: Irql,
+    /// Events before the acquire.
+    pub(crate) since: usize,
     /// IRQL below which the holder may not fall.
     pub(crate) level: Irql,
     /// StorPort holds it according to a page that the lock table contradicts.
@@ -95,6 +112,11 @@ pub(crate) struct Model {
     pub(crate) initialized: BTreeSet<Lock>,
     /// A processor asked for what it may hold itself: what follows has been said.
     pub(crate) waits_for_itself: bool,
+    /// Processors of a circle of waits, so far told.
+    circle: u8,
+    /// Events so far.
+    pub(crate) events: usize,
+    interruptions: Vec<Interruption>,
 }
 
 impl Model {
@@ -126,7 +148,12 @@ impl Model {
             Kind::Finished => self.left_over("lock.leaked", v),
             // One that waits for itself has been reported when it began to.
             Kind::Deadlocked { length: 1, .. } if self.waits_for_itself => {}
-            Kind::Deadlocked { .. } => v.error("run.deadlock"),
+            Kind::Deadlocked { length, .. } => {
+                self.circle += 1;
+                if self.circle == length {
+                    v.error("run.deadlock");
+                }
+            }
             Kind::Hung if self.waits_for_itself => {}
             Kind::Hung => v.error("run.hang"),
             Kind::Crashed => v.error("driver.crashed"),
@@ -135,6 +162,7 @@ impl Model {
                 self.judge_rest(event, v);
             }
         }
+        self.events += 1;
         verdict
     }
 
@@ -147,7 +175,8 @@ impl Model {
 
     fn configured(&mut self, adapter: Adapter, v: &mut Verdict) {
         self.adapter = Some(adapter);
-        if adapter.duplex == Duplex::Half && adapter.miniport == Miniport::Physical {
+        let half = adapter.duplex == Duplex::Half && adapter.miniport == Miniport::Physical;
+        if half && !adapter.dump {
             v.warning("duplex.half");
         }
     }
@@ -155,7 +184,8 @@ impl Model {
     fn entered(&mut self, event: &Event, routine: Routine, subject: u16) {
         let frames = self.frames.entry(event.processor).or_default();
         let depth = frames.len();
-        frames.push(Frame { routine, subject, irql: event.irql, raised: Vec::new() });
+        let since = self.events;
+        frames.push(Frame { routine, subject, irql: event.irql, since, raised: Vec::new() });
         // ScsiStopAdapter and ScsiRestartAdapter: its page has Interrupt held, the table nothing.
         let doubtful = routine == Routine::AdapterControl && matches!(subject, 1 | 2);
         for held in &mut self.held {
@@ -189,8 +219,29 @@ impl Model {
             } else if event.irql != frame.irql {
                 v.error("irql.restore");
             }
-            duration(routine, u64::from(busy_ns), v);
+            duration(routine, self.own_ns(event.processor, frame.since, busy_ns), v);
         }
+        if routine != Routine::Synchronized {
+            self.interruptions.push(Interruption {
+                processor: event.processor,
+                from: frame.since,
+                to: self.events,
+                busy_ns,
+            });
+        }
+    }
+
+    /// What is left of `busy_ns` since an event without the callbacks that came in between.
+    pub(crate) fn own_ns(&self, processor: u8, since: usize, busy_ns: u32) -> u64 {
+        if u64::from(busy_ns) <= SHORTEST_LIMIT_NS {
+            return u64::from(busy_ns);
+        }
+        let between = |i: &&Interruption| i.processor == processor && i.from > since;
+        let all: Vec<&Interruption> = self.interruptions.iter().filter(between).collect();
+        let inside = |a: &Interruption, b: &Interruption| b.from < a.from && a.to < b.to;
+        let outermost = all.iter().filter(|a| !all.iter().any(|b| inside(a, b)));
+        let interrupted: u64 = outermost.map(|i| u64::from(i.busy_ns)).sum();
+        u64::from(busy_ns).saturating_sub(interrupted)
     }
 
     /// Callbacks under way on a processor.
@@ -208,13 +259,6 @@ impl Model {
     pub(crate) fn caller(&self, processor: u8) -> Option<&Frame> {
         let frames = self.frames.get(&processor)?;
         frames.iter().rev().find(|frame| frame.routine != Routine::Synchronized)
-    }
-
-    /// The depth of that callback.
-    pub(crate) fn caller_depth(&self, processor: u8) -> usize {
-        let Some(frames) = self.frames.get(&processor) else { return 0 };
-        let caller = frames.iter().rposition(|frame| frame.routine != Routine::Synchronized);
-        caller.map_or(0, |index| index + 1)
     }
 
     /// Whether a crash dump is written, where locks, levels and times mean nothing. Before HwStorFindAdapter has
@@ -252,7 +296,14 @@ fn duration(routine: Routine, busy_ns: u64, v: &mut Verdict) {
         _ => {}
     }
     let limit = match routine {
-        Routine::FindAdapter => return,
+        // These may take as long as the hardware does.
+        Routine::FindAdapter
+        | Routine::PassiveInitialize
+        | Routine::AdapterControl
+        | Routine::UnitControl
+        | Routine::TracingEnabled
+        | Routine::WorkItem
+        | Routine::Synchronized => return,
         Routine::Initialize => 5 * SECOND,
         _ => SECOND / 2,
     };

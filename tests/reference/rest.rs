@@ -124,6 +124,9 @@ impl Model {
             v.warning("time.stall");
         }
         let caller = self.caller(event.processor);
+        if microseconds > 100 && caller.is_some_and(|frame| frame.routine == Routine::Dpc) {
+            v.warning("time.dpc");
+        }
         if microseconds > 0 && caller.is_some_and(|frame| frame.routine == Routine::StartIo) {
             v.warning("time.stall_in_start_io");
         }

@@ -37,6 +37,7 @@ impl Checker {
             overlong: false,
             nested_ns,
             irql_site: Site::Port,
+            raised_from: 0,
         });
         self.state.give_to_callback(event.processor, cell.held.0.count_ones());
         Flow::Continue
@@ -64,13 +65,12 @@ impl Checker {
 
     // Locks.
 
-    pub(super) fn waited(&mut self, event: &Event, lock: Lock, api: LockApi, holder: u8) -> Flow {
+    pub(super) fn waited(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
         if self.adapter.dump {
             return Flow::Continue;
         }
-        if holder == event.processor
-            && let Some(own) = balance::own_hold(&self.state, holder, lock)
-        {
+        // With per-message synchronisation it may wait for another's message first, and for its own then.
+        if let Some(own) = balance::own_hold(&self.state, event.processor, lock) {
             self.waits_for_itself = true;
             let verdict = balance::self_wait(&self.state, event.processor, (lock, own), api);
             return self.object(event, Some(verdict));
@@ -116,7 +116,7 @@ impl Checker {
             };
         }
         let level = match lock {
-            Lock::Interrupt | Lock::Message(_) => irql,
+            Lock::Interrupt | Lock::Message(_) => irql.min(self.adapter.device_irql),
             _ => irql.min(Irql::DISPATCH),
         };
         let taken = Taken { api, level, site: event.site };
@@ -128,11 +128,17 @@ impl Checker {
     #[inline]
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
         let p = self.state.processor(event.processor);
-        if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, event.irql) {
+        let levels = (event.irql, self.adapter.device_irql);
+        if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, levels) {
             return Flow::Continue;
         }
-        let verdict = order::request(&self.state, event.processor, lock)
-            .or_else(|| irql::request(lock, api, event.irql));
+        let level = irql::request(lock, api, levels);
+        let verdict = order::request(&self.state, event.processor, lock);
+        let verdict = match (verdict, level) {
+            // What another page permits does not excuse the level.
+            (Some(order), Some(level)) if order.is_doubtful_cell() && !level.doubtful => Some(level),
+            (order, level) => order.or(level),
+        };
         self.object(event, verdict)
     }
 

@@ -63,6 +63,9 @@ impl Checker {
     #[cold]
     pub(super) fn cycle(&mut self, event: &Event, cycle: Cycle) -> Flow {
         let mut finding = self.finding(event, RuleId::LockCycle);
+        if cycle.doubtful {
+            finding.severity = Severity::Warning;
+        }
         let mut edges = self.graph.edges_of(cycle);
         let mut locks = finding.locks.iter_mut();
         if let (Some(first), Some(slot)) = (edges.next(), locks.next()) {

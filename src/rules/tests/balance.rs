@@ -56,6 +56,20 @@ pub(super) const CASES: &[Case] = &[
             t.enter(Routine::Dpc).synchronize().leave().release(Lock::Interrupt).leave();
         },
     ),
+    // It waits for another processor's message first, and for its own then.
+    Case::error(
+        RuleId::LockRecursive,
+        |t| {
+            t.on(1).enter(Routine::Dpc).acquire(Lock::Message(0));
+            t.on(0).enter(Routine::Dpc).acquire(Lock::Message(2));
+            t.tell(Kind::LockWaited { lock: Lock::Interrupt, api: LockApi::Spin, holder: 1 });
+        },
+        |t| {
+            t.on(1).enter(Routine::Dpc).acquire(Lock::Message(0));
+            t.on(0).enter(Routine::BuildIo);
+            t.tell(Kind::LockWaited { lock: Lock::Interrupt, api: LockApi::Spin, holder: 1 });
+        },
+    ),
     // What the two pages on HwStorAdapterControl disagree on.
     Case::warning(
         RuleId::LockPortHeld,
@@ -195,6 +209,19 @@ pub(super) const CASES: &[Case] = &[
         |t| {
             t.enter(Routine::Dpc).acquire(Lock::Message(0));
             t.release_to(Lock::Message(0), Irql::DISPATCH).leave();
+        },
+    ),
+    // The FromDpcLevel forms take no OldIrql.
+    Case::warning(
+        RuleId::LockReleaseOrder,
+        |t| {
+            t.enter(Routine::Dpc).acquire_by(Lock::Executive(0), LockApi::KeDpcLevel);
+            t.acquire(Lock::Message(0)).release_to(Lock::Executive(0), DIRQL);
+            t.release(Lock::Message(0)).leave();
+        },
+        |t| {
+            t.enter(Routine::Dpc).acquire_by(Lock::Executive(0), LockApi::KeDpcLevel).raise(DIRQL);
+            t.release_to(Lock::Executive(0), DIRQL).lower(Irql::DISPATCH).leave();
         },
     ),
     Case::error(

@@ -186,6 +186,52 @@ pub(super) const CASES: &[Case] = &[
             t.release(Lock::Dpc(0)).leave();
         },
     ),
+    // Interrupt is a lock of the adapter's own DIRQL, above which it would lower the level.
+    Case::error(
+        RuleId::IrqlLockLevel,
+        |t| {
+            t.enter(Routine::Dpc).raise(Irql(DIRQL.0 + 1)).acquire(Lock::Interrupt);
+        },
+        |t| {
+            t.enter(Routine::Dpc).raise(DIRQL).acquire(Lock::Interrupt).release(Lock::Interrupt);
+            t.lower(Irql::DISPATCH).leave();
+        },
+    ),
+    Case::warning(
+        RuleId::IrqlLockLevel,
+        |t| {
+            t.enter(Routine::Dpc).raise(Irql::HIGH).acquire(Lock::Message(0));
+            t.release(Lock::Message(0)).lower(Irql::DISPATCH).leave();
+        },
+        |t| {
+            t.enter(Routine::Dpc).raise(DIRQL).acquire(Lock::Message(0)).release(Lock::Message(0));
+            t.lower(Irql::DISPATCH).leave();
+        },
+    ),
+    Case::warning(
+        RuleId::IrqlLockLevel,
+        |t| {
+            t.enter(Routine::Dpc).raise(DIRQL).acquire_by(Lock::Dpc(0), LockApi::DpcLevel);
+            t.release(Lock::Dpc(0)).lower(Irql::DISPATCH).leave();
+        },
+        |t| {
+            t.enter(Routine::Dpc).acquire_by(Lock::Dpc(0), LockApi::DpcLevel);
+            t.release(Lock::Dpc(0)).leave();
+        },
+    ),
+    Case::warning(
+        RuleId::IrqlLockLevel,
+        |t| {
+            // Interrupt itself, and no order of locks.
+            let status = StorStatus::INVALID_IRQL;
+            t.enter(Routine::Dpc).acquire(Lock::Message(0)).raise(Irql::HIGH);
+            t.tell(Kind::LockRefused { api: LockApi::SpinEx, status });
+        },
+        |t| {
+            t.enter(Routine::Dpc).acquire_by(Lock::Interrupt, LockApi::SpinEx);
+            t.release(Lock::Interrupt).leave();
+        },
+    ),
     Case::warning(
         RuleId::IrqlLockLevel,
         |t| {
@@ -223,6 +269,28 @@ pub(super) const CASES: &[Case] = &[
         },
         |t| {
             t.enter(Routine::WorkItem).lower(Irql::PASSIVE).leave();
+        },
+    ),
+    // The levels that KeRaiseIrql returned, and no other.
+    Case::error(
+        RuleId::IrqlLower,
+        |t| {
+            t.enter(Routine::WorkItem).raise(DIRQL).lower(Irql::APC);
+        },
+        |t| {
+            t.enter(Routine::WorkItem).raise(Irql::APC).raise(DIRQL).lower(Irql::APC);
+            t.lower(Irql::PASSIVE).leave();
+        },
+    ),
+    Case::error(
+        RuleId::IrqlLower,
+        |t| {
+            t.enter(Routine::WorkItem).raise(DIRQL).lower(Irql::PASSIVE).raise(Irql::APC);
+            t.lower(Irql::DISPATCH);
+        },
+        |t| {
+            t.enter(Routine::WorkItem).raise(DIRQL).lower(Irql::PASSIVE).raise(Irql::APC);
+            t.lower(Irql::PASSIVE).leave();
         },
     ),
     Case::error(
