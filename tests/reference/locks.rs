@@ -254,7 +254,8 @@ impl Model {
     }
 
     fn released(&mut self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind else {
+        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind
+        else {
             unreachable!("asked about a release");
         };
         let processor = event.processor;
@@ -304,13 +305,7 @@ impl Model {
         })
     }
 
-    fn judge_foreign_release(
-        &self,
-        event: &Event,
-        is_held: bool,
-        handle: Handle,
-        v: &mut Verdict,
-    ) {
+    fn judge_foreign_release(&self, event: &Event, is_held: bool, handle: Handle, v: &mut Verdict) {
         let Kind::LockReleased { lock, api, .. } = event.kind else { return };
         if api == LockApi::Msi && self.holds_other_message(event.processor, Some(lock)) {
             v.error("lock.release_message");
