@@ -180,6 +180,13 @@ fn schedules(c: &mut Criterion) {
             bench.run()
         });
     });
+    let mut alone = Bench::new(Counting::default(), 4, 8);
+    group.bench_function("the machine alone", |b| {
+        b.iter(|| {
+            alone.shuffle(&mut seed, 8);
+            alone.run()
+        });
+    });
     group.bench_function("shuttle, random scheduler, 100 schedules", |b| {
         b.iter(|| shuttle::check_random(workload::shuttle_rounds, 100));
     });
