@@ -1,5 +1,5 @@
 //! Makes the frozen corpus of a format version: inputs, and beside each the text of the scenario that it is today.
-//! Run it once, when a version is new; what exists already it leaves alone. `tests/format_v1.rs` holds the present
+//! Run it once, when a version is new; it stops at a file that exists. `tests/format_v1.rs` holds the present
 //! version to it.
 //!
 //! `cargo run --example freeze_format`
