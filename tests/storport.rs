@@ -58,9 +58,10 @@ fn a_request_that_never_ends_is_reset_in_three_tiers_and_then_lost() {
     assert_eq!(rules, ["request.lost"]);
     let events = harness.events();
     let created = |wanted: u8| {
-        position(events, |kind| {
-            matches!(kind, Kind::RequestCreated { function, .. } if *function == wanted)
-        })
+        position(
+            events,
+            |kind| matches!(kind, Kind::RequestCreated { function, .. } if *function == wanted),
+        )
     };
     let order = [
         position(events, |kind| matches!(kind, Kind::RequestTimedOut { .. })),
@@ -79,9 +80,8 @@ fn a_bus_reset_that_completes_what_it_finds_loses_nothing() {
     let scenario = steps(vec![script(Routine::StartIo, Op::Keep), request(AT)]);
     let events = events(&scenario);
     let reset = position(&events, entered(Routine::ResetBus));
-    let completed = position(&events, |kind| {
-        matches!(kind, Kind::RequestCompleted { request: 0, .. })
-    });
+    let completed =
+        position(&events, |kind| matches!(kind, Kind::RequestCompleted { request: 0, .. }));
     assert!(completed > reset);
 }
 
@@ -91,9 +91,8 @@ fn a_refused_request_comes_again() {
         .when(lockstorm::miniport::puppet::When::First);
     let events = events(&steps(vec![Step::Script(refuse), request(AT)]));
     let deferred = position(&events, |kind| matches!(kind, Kind::RequestDeferred { request: 0 }));
-    let starts: Vec<_> = (0..events.len())
-        .filter(|&n| entered(Routine::StartIo)(&events[n].kind))
-        .collect();
+    let starts: Vec<_> =
+        (0..events.len()).filter(|&n| entered(Routine::StartIo)(&events[n].kind)).collect();
     assert_eq!(starts.len(), 2);
     assert!(starts[0] < deferred && deferred < starts[1]);
 }
@@ -111,15 +110,12 @@ fn a_dpc_runs_where_it_is_issued_or_where_it_is_sent() {
 
 #[test]
 fn a_dpc_runs_when_the_interrupt_that_issued_it_has_returned() {
-    let mut scenario = steps(vec![
-        script(Routine::Interrupt, Op::IssueDpc),
-        Step::Interrupt(AT, 0),
-    ]);
+    let mut scenario =
+        steps(vec![script(Routine::Interrupt, Op::IssueDpc), Step::Interrupt(AT, 0)]);
     scenario.setup.interrupts = InterruptKind::Line;
     let events = events(&scenario);
-    let left = position(&events, |kind| {
-        matches!(kind, Kind::Left { routine: Routine::Interrupt, .. })
-    });
+    let left =
+        position(&events, |kind| matches!(kind, Kind::Left { routine: Routine::Interrupt, .. }));
     assert!(position(&events, entered(Routine::Dpc)) > left);
 }
 

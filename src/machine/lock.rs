@@ -307,9 +307,7 @@ impl<S: Sink + 'static> Port<S> {
         self.act(|s| {
             let record = *s.locks.record(lock);
             let held_ns = match record.owner {
-                Some(owner) => {
-                    s.processors[usize::from(owner)].busy.saturating_sub(record.since)
-                }
+                Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(record.since),
                 None => 0,
             };
             let kind = Kind::LockReleased {

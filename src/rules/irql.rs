@@ -109,11 +109,7 @@ pub(super) const BELOW_LOCK: Rule = Rule {
 
 /// A lock requested at a level that is wrong for it; only for requests that
 /// [`is_plain`](super::order::is_plain) did not let pass.
-pub(super) fn request(
-    lock: Lock,
-    api: LockApi,
-    (irql, device): (Irql, Irql),
-) -> Option<Verdict> {
+pub(super) fn request(lock: Lock, api: LockApi, (irql, device): (Irql, Irql)) -> Option<Verdict> {
     let verdict = Verdict::of(RuleId::IrqlLockLevel).lock(lock);
     let at_dpc_level = matches!(api, LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel);
     match lock {

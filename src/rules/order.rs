@@ -208,9 +208,7 @@ pub(super) fn is_plain(
         }
         Lock::Interrupt => irql.0 <= device.0 && allowed.has(Kinds::INTERRUPT),
         Lock::Message(n) => {
-            irql.0 <= device.0
-                && allowed.has(Kinds::MESSAGE)
-                && !p.held.has_message_above(n)
+            irql.0 <= device.0 && allowed.has(Kinds::MESSAGE) && !p.held.has_message_above(n)
         }
         Lock::Executive(_) => match api {
             LockApi::KeDpcLevel | LockApi::KeQueuedDpcLevel => irql.0 == Irql::DISPATCH.0,

@@ -91,15 +91,15 @@ impl Model {
     }
 
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi, v: &mut Verdict) {
-        if api == LockApi::Port {
-            return;
-        }
         let processor = event.processor;
         let newest = self.held_by(processor).rev().find(|held| self.collide(held.lock, lock));
         if let Some(held) = newest {
-            let (ids, doubtful) = (self.self_deadlock(processor, held), held.doubtful);
+            let (ids, doubtful) = (self.self_deadlock(processor, held, (lock, api)), held.doubtful);
             self.waits_for_itself = doubtful;
             return ids.into_iter().for_each(|id| v.judge(id, doubtful));
+        }
+        if api == LockApi::Port {
+            return;
         }
         let inverted = self.held_by(processor).filter(|held| is_second_rank(held.lock));
         let doubts: Vec<bool> = inverted.map(|held| held.doubtful).collect();
@@ -118,10 +118,18 @@ impl Model {
     }
 
     /// What it is called when a processor asks for what it holds itself.
-    fn self_deadlock(&self, processor: u8, held: &Held) -> Vec<Id> {
-        let inner = &self.frames[&processor][held.callback()..];
+    fn self_deadlock(&self, processor: u8, held: &Held, (lock, api): (Lock, LockApi)) -> Vec<Id> {
+        if api == LockApi::Port {
+            // On behalf of whoever comes in between.
+            let interrupts = is_second_rank(lock);
+            return vec![if interrupts { "interrupt.self_deadlock" } else { "dpc.self_deadlock" }];
+        }
+        let frames = self.frames.get(&processor).map_or(&[][..], Vec::as_slice);
+        let inner = &frames[held.callback()..];
         let routines = || inner.iter().map(|frame| frame.routine);
-        if routines().all(|routine| routine == Routine::Synchronized) {
+        if (!held.is_ports() || held.around.is_some())
+            && routines().all(|routine| routine == Routine::Synchronized)
+        {
             return vec![if held.is_ports() { "lock.port_held" } else { "lock.recursive" }];
         }
         let is_interrupt = |r| matches!(r, Routine::Interrupt | Routine::MessageInterrupt);
@@ -213,6 +221,7 @@ impl Model {
                 Lock::Interrupt | Lock::Message(_) => irql.min(self.device_irql()),
                 _ => irql.min(Irql::DISPATCH),
             },
+            around: None,
             doubtful: false,
         });
     }
@@ -254,7 +263,8 @@ impl Model {
     }
 
     fn released(&mut self, event: &Event, v: &mut Verdict) {
-        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind else {
+        let Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } = event.kind
+        else {
             unreachable!("asked about a release");
         };
         let processor = event.processor;
@@ -285,10 +295,11 @@ impl Model {
         }
     }
 
-    /// Whether a processor spins for the lock: a queued lock belongs to whoever waits longest as soon as its holder
-    /// gives it back.
+    /// Whether a processor may hold the lock although it spins: a queued lock belongs to whoever waits longest as soon
+    /// as its holder gives it back, and whoever waits for every message's lock has some of them.
     fn spins_for(&self, processor: u8, lock: Lock) -> bool {
-        self.spins.iter().any(|(&(p, _), &spins_for)| p == processor && spins_for == lock)
+        let mut spins = self.spins.iter().filter(|((p, _), _)| *p == processor);
+        spins.any(|(_, &spins_for)| self.expand(spins_for).contains(&lock))
     }
 
     /// The acquire that keeps a lock.
@@ -304,13 +315,7 @@ impl Model {
         })
     }
 
-    fn judge_foreign_release(
-        &self,
-        event: &Event,
-        is_held: bool,
-        handle: Handle,
-        v: &mut Verdict,
-    ) {
+    fn judge_foreign_release(&self, event: &Event, is_held: bool, handle: Handle, v: &mut Verdict) {
         let Kind::LockReleased { lock, api, .. } = event.kind else { return };
         if api == LockApi::Msi && self.holds_other_message(event.processor, Some(lock)) {
             v.error("lock.release_message");

@@ -136,7 +136,9 @@ impl Checker {
         let verdict = order::request(&self.state, event.processor, lock);
         let verdict = match (verdict, level) {
             // What another page permits does not excuse the level.
-            (Some(order), Some(level)) if order.is_doubtful_cell() && !level.doubtful => Some(level),
+            (Some(order), Some(level)) if order.is_doubtful_cell() && !level.doubtful => {
+                Some(level)
+            }
             (order, level) => order.or(level),
         };
         self.object(event, verdict)
@@ -221,7 +223,11 @@ impl Checker {
         if release.is_plain(&self.state, number) {
             self.object(event, level)
         } else {
-            self.object(event, release.judge(&self.state).or(level))
+            let verdict = match (release.judge(&self.state), level) {
+                (Some(order), Some(level)) if order.is_warning() => Some(level),
+                (verdict, level) => verdict.or(level),
+            };
+            self.object(event, verdict)
         }
     }
 
