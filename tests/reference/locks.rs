@@ -8,6 +8,9 @@ use lockstorm::storport::{Irql, StorStatus};
 use crate::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
 use crate::orders::{Edge, Guard};
 
+/// No rule's id: the events contradict each other.
+pub(crate) const MACHINE: Id = "(the events contradict each other)";
+
 /// Locks of the first rank, which come before Interrupt and the messages' locks.
 fn is_first_rank(lock: Lock) -> bool {
     matches!(lock, Lock::StartIo | Lock::Dpc(_))
@@ -28,16 +31,17 @@ fn is_executive_at_dpc_level(api: LockApi) -> bool {
 
 impl Model {
     pub(crate) fn judge_locks(&mut self, event: &Event, v: &mut Verdict) {
-        let spot = (event.processor, self.depth(event.processor));
+        let processor = event.processor;
+        let depth = self.depth(processor);
         match event.kind {
             Kind::LockWaited { lock, api, .. } => {
                 // With per-message synchronisation Interrupt waits for one message's lock after another.
-                if self.spins.insert(spot, lock) != Some(lock) {
+                if self.spins.insert((processor, depth, lock)) {
                     self.requested(event, lock, api, v);
                 }
             }
             Kind::LockAcquired { lock, api, irql, .. } => {
-                if self.spins.remove(&spot).is_none() {
+                if !self.spins.remove(&(processor, depth, lock)) {
                     self.requested(event, lock, api, v);
                 }
                 self.acquired(event, lock, api, irql, v);
@@ -271,12 +275,16 @@ impl Model {
         let holding = self.holding(lock).cloned();
         let heir = holder.filter(|&heir| holding.is_none() && self.spins_for(heir, lock));
         let known = holding.as_ref().map(|held| held.processor).or(heir);
-        assert_eq!(holder, known, "the holder of {event:?}");
+        if holder != known {
+            v.error(MACHINE);
+        }
         if !matches!(api, LockApi::Port | LockApi::Synchronize) {
             match &holding {
                 _ if handle == Handle::OtherLock => v.error("lock.release_other"),
                 Some(held) if held.processor == processor => {
-                    assert_eq!(saved, held.saved, "what the acquire saved, at {event:?}");
+                    if saved != held.saved {
+                        v.error(MACHINE);
+                    }
                     self.judge_release(event, held, (handle, irql), v);
                 }
                 _ => self.judge_foreign_release(event, holder.is_some(), handle, v),
@@ -298,8 +306,8 @@ impl Model {
     /// Whether a processor may hold the lock although it spins: a queued lock belongs to whoever waits longest as soon
     /// as its holder gives it back, and whoever waits for every message's lock has some of them.
     fn spins_for(&self, processor: u8, lock: Lock) -> bool {
-        let mut spins = self.spins.iter().filter(|((p, _), _)| *p == processor);
-        spins.any(|(_, &spins_for)| self.expand(spins_for).contains(&lock))
+        let mut spins = self.spins.iter().filter(|(p, ..)| *p == processor);
+        spins.any(|&(.., spins_for)| self.expand(spins_for).contains(&lock))
     }
 
     /// The acquire that keeps a lock.

@@ -105,8 +105,8 @@ pub(crate) struct Model {
     pub(crate) frames: BTreeMap<u8, Vec<Frame>>,
     /// Every held lock, in the order of the acquires.
     pub(crate) held: Vec<Held>,
-    /// For which lock each callback of each processor spins.
-    pub(crate) spins: BTreeMap<(u8, usize), Lock>,
+    /// Processors that spin, with the callbacks under way on them and the lock.
+    pub(crate) spins: BTreeSet<(u8, usize, Lock)>,
     pub(crate) orders: Orders,
     /// By which families of routines (queued or not) each executive lock was used.
     pub(crate) executive_families: BTreeSet<(u8, bool)>,

@@ -156,7 +156,10 @@ impl Checker {
                 continue;
             }
             self.near = Some(NearMiss::NewNesting);
-            closed = self.graph.add(&nesting, p.path()).or(closed);
+            closed = match (self.graph.add(&nesting, p.path()), closed) {
+                (Some(cycle), Some(certain)) if cycle.doubtful => Some(certain),
+                (cycle, other) => cycle.or(other),
+            };
         }
         match closed {
             Some(cycle) => self.cycle(event, cycle),
