@@ -45,6 +45,8 @@ pub(super) enum Life {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adapter {
     pub(super) life: Life,
+    /// HwStorFindAdapter has returned once; `facts` are the driver's.
+    pub(super) configured: bool,
     /// What rules are told of it.
     pub(super) facts: Facts,
     pub(super) message_interrupt: Option<HwMessageInterrupt>,
@@ -72,6 +74,7 @@ impl Default for Adapter {
     fn default() -> Self {
         Adapter {
             life: Life::Absent,
+            configured: false,
             facts: Facts {
                 miniport: Miniport::Physical,
                 duplex: Duplex::Half,
@@ -206,6 +209,7 @@ impl<S: Sink> State<S> {
             driver.data.srb_type_flags & SRB_TYPE_FLAG_STORAGE_REQUEST_BLOCK == 0;
         self.adapter.message_interrupt = config.hw_ms_interrupt_routine;
         self.adapter.facts = self.facts(is_virtual, config);
+        self.adapter.configured = true;
         let facts = self.adapter.facts;
         let by_line = facts.messages == 0;
         self.interrupts.connect(by_line, facts.messages, self.setup.affinity, self.processor_count);

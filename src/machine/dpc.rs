@@ -74,6 +74,16 @@ fn is_intact(dpc: &StorDpc, number: u8) -> bool {
     dpc.kind == DPC_OBJECT && dpc.dpc_data == usize::from(number) + 1
 }
 
+/// Whether an entry of a queue can run now. StorPort's own callbacks wait until HwStorFindAdapter has said which
+/// locks to take around them.
+fn can_run(entry: Deferred, dpcs: &Dpcs, configured: bool) -> bool {
+    match entry {
+        Deferred::Dpc(number) => !dpcs.is_running(number),
+        Deferred::Timer | Deferred::TimerEx(_) | Deferred::StateChange => configured,
+        _ => true,
+    }
+}
+
 impl<S: Sink> State<S> {
     /// The number of a driver's object, or what is wrong with it.
     pub(super) fn dpc(&self, dpc: *const StorDpc) -> Result<u8, LockMisuse> {
@@ -172,7 +182,7 @@ impl<S: Sink> State<S> {
     }
 
     fn can_run(&self, entry: Deferred) -> bool {
-        !matches!(entry, Deferred::Dpc(number) if self.dpcs.is_running(number))
+        can_run(entry, &self.dpcs, self.adapter.configured)
     }
 
     /// Takes the next entry that can run, if the processor is below DISPATCH_LEVEL, and raises it there.
@@ -188,10 +198,10 @@ impl<S: Sink> State<S> {
 
     fn take_deferred(&mut self, irql: Irql) -> Option<(Deferred, Irql)> {
         let current = self.current;
-        let dpcs = &self.dpcs;
-        let entry = self.processors[current].deferred.pop_where(
-            |entry| !matches!(entry, Deferred::Dpc(number) if dpcs.is_running(number)),
-        )?;
+        let (dpcs, configured) = (&self.dpcs, self.adapter.configured);
+        let entry = self.processors[current]
+            .deferred
+            .pop_where(|entry| can_run(entry, dpcs, configured))?;
         self.processors[current].irql = Irql::DISPATCH;
         Some((entry, irql))
     }

@@ -73,7 +73,7 @@ const UNCONFIGURED: Adapter = Adapter {
     interrupts: Interrupts::Line,
     messages: 0,
     channels: 0,
-    device_irql: Irql::DEVICE_LOWEST,
+    device_irql: Irql::DEVICE_HIGHEST,
     dump: false,
     completes_in_start_io: false,
     control_under_interrupt_lock: false,

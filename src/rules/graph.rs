@@ -167,9 +167,11 @@ impl Graph {
             Edge { from: from as u8, to: to as u8, next, holding, site: nesting.site, path };
         self.count += 1;
         self.first[from][to] = self.count;
-        let mut search = Search { graph: self, edges: [0; CYCLE_MAX] };
+        let mut search = Search { graph: self, edges: [0; CYCLE_MAX], assume_ascending: false };
         search.edges[0] = index as u8;
-        let length = search.close(1, holding)?;
+        let certain = search.close(1, holding);
+        search.assume_ascending = true;
+        let length = certain.or_else(|| search.close(1, holding))?;
         Some(self.turned(search.edges, length))
     }
 
@@ -208,6 +210,8 @@ impl Graph {
 struct Search<'a> {
     graph: &'a Graph,
     edges: [u8; CYCLE_MAX],
+    /// Cycles count that are ones only if Interrupt takes the messages' locks in ascending order.
+    assume_ascending: bool,
 }
 
 impl Search<'_> {
@@ -226,7 +230,7 @@ impl Search<'_> {
             if self.edges[..length].contains(&(index as u8)) || !holding.is_disjoint(edge.holding) {
                 continue;
             }
-            if length == 1 && graph.descends_into_all(first, edge) {
+            if self.assume_ascending && length == 1 && graph.descends_into_all(first, edge) {
                 self.edges[1] = index as u8;
                 return Some(2);
             }

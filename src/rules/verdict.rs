@@ -1,6 +1,6 @@
 //! What a rule says of one event, before it becomes a finding.
 
-use super::catalogue::RuleId;
+use super::catalogue::{RuleId, Severity};
 use crate::event::Lock;
 
 /// Which place a finding points at first.
@@ -39,6 +39,11 @@ impl Verdict {
             at: At::Event,
             interrupted: false,
         }
+    }
+
+    /// Whether the run goes on.
+    pub(super) fn is_warning(&self) -> bool {
+        self.doubtful || self.rule.rule().severity == Severity::Warning
     }
 
     /// Whether it is about a cell of the lock tables that another page contradicts.

@@ -8,6 +8,9 @@ use lockstorm::storport::{Irql, StorStatus};
 use crate::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
 use crate::orders::{Edge, Guard};
 
+/// No rule's id: the events contradict each other.
+pub(crate) const MACHINE: Id = "(the events contradict each other)";
+
 /// Locks of the first rank, which come before Interrupt and the messages' locks.
 fn is_first_rank(lock: Lock) -> bool {
     matches!(lock, Lock::StartIo | Lock::Dpc(_))
@@ -28,16 +31,17 @@ fn is_executive_at_dpc_level(api: LockApi) -> bool {
 
 impl Model {
     pub(crate) fn judge_locks(&mut self, event: &Event, v: &mut Verdict) {
-        let spot = (event.processor, self.depth(event.processor));
+        let processor = event.processor;
+        let depth = self.depth(processor);
         match event.kind {
             Kind::LockWaited { lock, api, .. } => {
                 // With per-message synchronisation Interrupt waits for one message's lock after another.
-                if self.spins.insert(spot, lock) != Some(lock) {
+                if self.spins.insert((processor, depth, lock)) {
                     self.requested(event, lock, api, v);
                 }
             }
             Kind::LockAcquired { lock, api, irql, .. } => {
-                if self.spins.remove(&spot).is_none() {
+                if !self.spins.remove(&(processor, depth, lock)) {
                     self.requested(event, lock, api, v);
                 }
                 self.acquired(event, lock, api, irql, v);
@@ -91,15 +95,15 @@ impl Model {
     }
 
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi, v: &mut Verdict) {
-        if api == LockApi::Port {
-            return;
-        }
         let processor = event.processor;
         let newest = self.held_by(processor).rev().find(|held| self.collide(held.lock, lock));
         if let Some(held) = newest {
-            let (ids, doubtful) = (self.self_deadlock(processor, held), held.doubtful);
+            let (ids, doubtful) = (self.self_deadlock(processor, held, (lock, api)), held.doubtful);
             self.waits_for_itself = doubtful;
             return ids.into_iter().for_each(|id| v.judge(id, doubtful));
+        }
+        if api == LockApi::Port {
+            return;
         }
         let inverted = self.held_by(processor).filter(|held| is_second_rank(held.lock));
         let doubts: Vec<bool> = inverted.map(|held| held.doubtful).collect();
@@ -118,10 +122,18 @@ impl Model {
     }
 
     /// What it is called when a processor asks for what it holds itself.
-    fn self_deadlock(&self, processor: u8, held: &Held) -> Vec<Id> {
-        let inner = &self.frames[&processor][held.callback()..];
+    fn self_deadlock(&self, processor: u8, held: &Held, (lock, api): (Lock, LockApi)) -> Vec<Id> {
+        if api == LockApi::Port {
+            // On behalf of whoever comes in between.
+            let interrupts = is_second_rank(lock);
+            return vec![if interrupts { "interrupt.self_deadlock" } else { "dpc.self_deadlock" }];
+        }
+        let frames = self.frames.get(&processor).map_or(&[][..], Vec::as_slice);
+        let inner = &frames[held.callback()..];
         let routines = || inner.iter().map(|frame| frame.routine);
-        if routines().all(|routine| routine == Routine::Synchronized) {
+        if (!held.is_ports() || held.around.is_some())
+            && routines().all(|routine| routine == Routine::Synchronized)
+        {
             return vec![if held.is_ports() { "lock.port_held" } else { "lock.recursive" }];
         }
         let is_interrupt = |r| matches!(r, Routine::Interrupt | Routine::MessageInterrupt);
@@ -213,6 +225,7 @@ impl Model {
                 Lock::Interrupt | Lock::Message(_) => irql.min(self.device_irql()),
                 _ => irql.min(Irql::DISPATCH),
             },
+            around: None,
             doubtful: false,
         });
     }
@@ -262,12 +275,16 @@ impl Model {
         let holding = self.holding(lock).cloned();
         let heir = holder.filter(|&heir| holding.is_none() && self.spins_for(heir, lock));
         let known = holding.as_ref().map(|held| held.processor).or(heir);
-        assert_eq!(holder, known, "the holder of {event:?}");
+        if holder != known {
+            v.error(MACHINE);
+        }
         if !matches!(api, LockApi::Port | LockApi::Synchronize) {
             match &holding {
                 _ if handle == Handle::OtherLock => v.error("lock.release_other"),
                 Some(held) if held.processor == processor => {
-                    assert_eq!(saved, held.saved, "what the acquire saved, at {event:?}");
+                    if saved != held.saved {
+                        v.error(MACHINE);
+                    }
                     self.judge_release(event, held, (handle, irql), v);
                 }
                 _ => self.judge_foreign_release(event, holder.is_some(), handle, v),
@@ -286,10 +303,11 @@ impl Model {
         }
     }
 
-    /// Whether a processor spins for the lock: a queued lock belongs to whoever waits longest as soon as its holder
-    /// gives it back.
+    /// Whether a processor may hold the lock although it spins: a queued lock belongs to whoever waits longest as soon
+    /// as its holder gives it back, and whoever waits for every message's lock has some of them.
     fn spins_for(&self, processor: u8, lock: Lock) -> bool {
-        self.spins.iter().any(|(&(p, _), &spins_for)| p == processor && spins_for == lock)
+        let mut spins = self.spins.iter().filter(|(p, ..)| *p == processor);
+        spins.any(|&(.., spins_for)| self.expand(spins_for).contains(&lock))
     }
 
     /// The acquire that keeps a lock.

@@ -40,14 +40,16 @@ fn compare(model: &mut Model, events: &[Event]) -> Option<Disagreement> {
         seen = findings.len();
         known.extend(&new);
         let last = checker.findings().last().map(|finding| finding.rule.rule().id);
-        let agree = match (stops, verdict.errors.is_empty(), verdict.warnings.is_empty()) {
-            (true, ..) => last.is_some_and(|last| verdict.errors.contains(last)),
-            (false, false, _) => false,
-            (false, true, true) => new.is_empty(),
-            (false, true, false) => {
-                new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(&known)
-            }
-        };
+        let contradiction = verdict.errors.contains(locks::MACHINE);
+        let agree = !contradiction
+            && match (stops, verdict.errors.is_empty(), verdict.warnings.is_empty()) {
+                (true, ..) => last.is_some_and(|last| verdict.errors.contains(last)),
+                (false, false, _) => false,
+                (false, true, true) => new.is_empty(),
+                (false, true, false) => {
+                    new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(&known)
+                }
+            };
         if !agree {
             return Some(Disagreement { index, checker: new, model: verdict });
         }

@@ -78,6 +78,8 @@ pub(crate) struct Held {
     pub(crate) since: usize,
     /// IRQL below which the holder may not fall.
     pub(crate) level: Irql,
+    /// For which callback StorPort holds it, by number; none before and after that runs.
+    pub(crate) around: Option<usize>,
     /// StorPort holds it according to a page that the lock table contradicts.
     pub(crate) doubtful: bool,
 }
@@ -88,9 +90,9 @@ impl Held {
         matches!(self.api, LockApi::Port | LockApi::Synchronize)
     }
 
-    /// How many callbacks were under way with the one in which, or around which, it is held.
+    /// The callbacks under way up to the one in which, or around which, it is held.
     pub(crate) fn callback(&self) -> usize {
-        self.depth + usize::from(self.is_ports())
+        self.around.unwrap_or(self.depth)
     }
 }
 
@@ -103,8 +105,8 @@ pub(crate) struct Model {
     pub(crate) frames: BTreeMap<u8, Vec<Frame>>,
     /// Every held lock, in the order of the acquires.
     pub(crate) held: Vec<Held>,
-    /// For which lock each callback of each processor spins.
-    pub(crate) spins: BTreeMap<(u8, usize), Lock>,
+    /// Processors that spin, with the callbacks under way on them and the lock.
+    pub(crate) spins: BTreeSet<(u8, usize, Lock)>,
     pub(crate) orders: Orders,
     /// By which families of routines (queued or not) each executive lock was used.
     pub(crate) executive_families: BTreeSet<(u8, bool)>,
@@ -183,14 +185,21 @@ impl Model {
 
     fn entered(&mut self, event: &Event, routine: Routine, subject: u16) {
         let frames = self.frames.entry(event.processor).or_default();
-        let depth = frames.len();
         let since = self.events;
         frames.push(Frame { routine, subject, irql: event.irql, since, raised: Vec::new() });
+        let number = frames.len();
         // ScsiStopAdapter and ScsiRestartAdapter: its page has Interrupt held, the table nothing.
         let doubtful = routine == Routine::AdapterControl && matches!(subject, 1 | 2);
         for held in &mut self.held {
-            if held.processor == event.processor && held.is_ports() && held.depth == depth {
-                held.doubtful = doubtful;
+            let loose = held.around.is_none() && held.is_ports() && held.depth + 1 == number;
+            let taken_for_it = match held.lock {
+                _ if routine == Routine::Synchronized => held.api == LockApi::Synchronize,
+                Lock::Interrupt if doubtful => true,
+                Lock::Message(message) if u16::from(message) != subject => false,
+                lock => self.table.holds(routine, self.adapter.as_ref(), lock),
+            };
+            if held.processor == event.processor && loose && taken_for_it {
+                (held.around, held.doubtful) = (Some(number), doubtful);
             }
         }
     }
@@ -221,6 +230,11 @@ impl Model {
             }
             duration(routine, self.own_ns(event.processor, frame.since, busy_ns), v);
         }
+        for held in &mut self.held {
+            if held.processor == event.processor && held.around == Some(depth) {
+                held.around = None;
+            }
+        }
         if routine != Routine::Synchronized {
             self.interruptions.push(Interruption {
                 processor: event.processor,
@@ -247,11 +261,6 @@ impl Model {
     /// Callbacks under way on a processor.
     pub(crate) fn depth(&self, processor: u8) -> usize {
         self.frames.get(&processor).map_or(0, Vec::len)
-    }
-
-    /// The callback that runs on a processor.
-    pub(crate) fn frame(&self, processor: u8) -> Option<&Frame> {
-        self.frames.get(&processor)?.last()
     }
 
     /// The callback that runs on a processor; for a routine under StorPortSynchronizeAccess the one that called

@@ -42,7 +42,7 @@ impl Model {
     }
 
     fn is_in(&self, event: &Event, routines: &[Routine]) -> bool {
-        self.frame(event.processor).is_some_and(|frame| routines.contains(&frame.routine))
+        self.caller(event.processor).is_some_and(|frame| routines.contains(&frame.routine))
     }
 
     fn completed(&self, event: &Event, v: &mut Verdict) {
@@ -97,9 +97,7 @@ impl Model {
                 }
             }
             Ddi::EnablePassiveInitialization => {
-                let frames = self.frames.get(&event.processor);
-                let mut routines = frames.into_iter().flatten().map(|frame| frame.routine);
-                if routines.any(|routine| routine == Routine::AdapterControl) {
+                if self.is_in(event, &[Routine::AdapterControl]) {
                     v.warning("init.passive_from_control");
                 } else if !self.is_in(event, &[Routine::Initialize]) {
                     v.warning("init.passive_place");

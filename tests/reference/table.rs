@@ -12,6 +12,7 @@ struct Row {
     kind: String,
     duplex: String,
     channels: String,
+    held: Vec<String>,
     allowed: Vec<String>,
 }
 
@@ -35,25 +36,40 @@ impl Table {
         adapter: Option<&Adapter>,
         lock: Lock,
     ) -> Option<bool> {
-        let name = column(routine)?;
-        let class = match lock {
-            Lock::StartIo => "StartIo",
-            Lock::Interrupt | Lock::Message(_) => "Interrupt",
-            Lock::Dpc(_) => "Dpc",
-            Lock::Executive(_) => return None,
-        };
-        let row = self.0.iter().find(|row| row.routine == name && row.fits(adapter))?;
-        Some(row.allowed.iter().any(|allowed| allowed == class))
+        let row = self.row(routine, adapter)?;
+        let name = class(lock)?;
+        Some(row.allowed.iter().any(|allowed| allowed == name))
     }
+
+    /// Whether StorPort holds `lock` around `routine`.
+    pub(crate) fn holds(&self, routine: Routine, adapter: Option<&Adapter>, lock: Lock) -> bool {
+        let row = self.row(routine, adapter);
+        row.zip(class(lock)).is_some_and(|(row, name)| row.held.iter().any(|held| held == name))
+    }
+
+    fn row(&self, routine: Routine, adapter: Option<&Adapter>) -> Option<&Row> {
+        let name = column(routine)?;
+        self.0.iter().find(|row| row.routine == name && row.fits(adapter))
+    }
+}
+
+/// How the table spells a lock.
+fn class(lock: Lock) -> Option<&'static str> {
+    Some(match lock {
+        Lock::StartIo => "StartIo",
+        Lock::Interrupt | Lock::Message(_) => "Interrupt",
+        Lock::Dpc(_) => "Dpc",
+        Lock::Executive(_) => return None,
+    })
 }
 
 impl Row {
     fn parse(line: &str) -> Row {
         let fields: Vec<String> = line.split(',').map(|field| field.trim().to_owned()).collect();
-        let [routine, kind, duplex, channels, _held, allowed] =
+        let [routine, kind, duplex, channels, held, allowed] =
             <[String; 6]>::try_from(fields).unwrap_or_else(|_| panic!("six columns: {line}"));
-        let allowed = allowed.split('+').map(str::to_owned).collect();
-        Row { routine, kind, duplex, channels, allowed }
+        let list = |locks: String| locks.split('+').map(str::to_owned).collect();
+        Row { routine, kind, duplex, channels, held: list(held), allowed: list(allowed) }
     }
 
     fn fits(&self, adapter: Option<&Adapter>) -> bool {

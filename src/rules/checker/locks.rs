@@ -156,7 +156,10 @@ impl Checker {
                 continue;
             }
             self.near = Some(NearMiss::NewNesting);
-            closed = self.graph.add(&nesting, p.path()).or(closed);
+            closed = match (self.graph.add(&nesting, p.path()), closed) {
+                (Some(cycle), Some(certain)) if cycle.doubtful => Some(certain),
+                (cycle, other) => cycle.or(other),
+            };
         }
         match closed {
             Some(cycle) => self.cycle(event, cycle),
@@ -223,7 +226,11 @@ impl Checker {
         if release.is_plain(&self.state, number) {
             self.object(event, level)
         } else {
-            self.object(event, release.judge(&self.state).or(level))
+            let verdict = match (release.judge(&self.state), level) {
+                (Some(order), Some(level)) if order.is_warning() => Some(level),
+                (verdict, level) => verdict.or(level),
+            };
+            self.object(event, verdict)
         }
     }
 

@@ -86,9 +86,12 @@ impl Checker {
             return Flow::Continue;
         }
         let id = finding.id();
-        let known = self.ids[..self.count].contains(&id);
+        let known = self.ids[..self.count].iter().position(|&known| known == id);
         let error = finding.severity == Severity::Error;
-        if !known && (self.count < FINDINGS_MAX || error) {
+        if error && let Some(warning) = known {
+            self.forget(warning);
+        }
+        if error || known.is_none() && self.count < FINDINGS_MAX {
             // An error is the last finding of a run, so it may take the place of a warning.
             let slot = self.count.min(FINDINGS_MAX - 1);
             (self.findings[slot], self.ids[slot]) = (finding, id);
@@ -96,5 +99,12 @@ impl Checker {
         }
         self.stopped = error;
         if error { Flow::Stop } else { Flow::Continue }
+    }
+
+    /// Drops a warning that turns out to be an error.
+    fn forget(&mut self, place: usize) {
+        self.findings[place..self.count].rotate_left(1);
+        self.ids[place..self.count].rotate_left(1);
+        self.count -= 1;
     }
 }

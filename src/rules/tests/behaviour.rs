@@ -199,3 +199,21 @@ fn no_stream_of_events_confuses_the_checker() {
         assert!(round % 2 == 1 || checker.findings().is_empty());
     }
 }
+
+/// A DPC that is initialised again, first idle and then queued, by one line of a driver.
+#[test]
+fn a_warning_that_becomes_an_error_is_found_once() {
+    let mut t = Trace::new();
+    t.enter(Routine::PassiveInitialize).tell(initialized(false)).leave();
+    t.enter(Routine::PassiveInitialize);
+    for queued in [false, true] {
+        t.tell(initialized(queued));
+    }
+    let found: Vec<_> = t.findings().iter().map(|f| (f.rule, f.severity)).collect();
+    assert_eq!(found, [(RuleId::DpcInitializedTwice, Severity::Error)]);
+    assert!(t.is_stopped());
+}
+
+fn initialized(queued: bool) -> Kind {
+    Kind::DpcInitialized { dpc: 0, again: true, queued }
+}

@@ -293,6 +293,29 @@ pub(super) const CASES: &[Case] = &[
             t.lower(Irql::PASSIVE).leave();
         },
     ),
+    // Out of order, which is a warning, at a level at which it must not be called.
+    Case::error(
+        RuleId::IrqlDdi,
+        |t| {
+            t.enter(Routine::BuildIo).acquire(Lock::Executive(0)).acquire(Lock::Dpc(0));
+            t.raise(DIRQL).release(Lock::Executive(0));
+        },
+        |t| {
+            t.enter(Routine::BuildIo).acquire(Lock::Executive(0)).acquire(Lock::Dpc(0));
+            t.raise(DIRQL).lower(Irql::DISPATCH);
+            t.release(Lock::Dpc(0)).release(Lock::Executive(0)).leave();
+        },
+    ),
+    // A doubtful cell of the tables does not excuse the level.
+    Case::error(
+        RuleId::IrqlLockLevel,
+        |t| {
+            t.enter(Routine::Timer).raise(DIRQL).acquire(Lock::Dpc(0));
+        },
+        |t| {
+            t.enter(Routine::BuildIo).acquire(Lock::Dpc(0)).release(Lock::Dpc(0)).leave();
+        },
+    ),
     Case::error(
         RuleId::IrqlBelowLock,
         |t| {

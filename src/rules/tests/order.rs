@@ -203,6 +203,17 @@ fn all_messages_at_once_against_going_down() {
     }
 }
 
+/// Two orders of two messages are a cycle whatever StorPort's own order is.
+#[test]
+fn a_certain_cycle_is_not_taken_for_a_doubtful_one() {
+    let mut t = Trace::new();
+    t.enter(Routine::BuildIo).acquire(Lock::Interrupt).release(Lock::Interrupt).leave();
+    nest(&mut t, 0, Routine::BuildIo, Lock::Message(1), Lock::Message(3));
+    nest(&mut t, 1, Routine::BuildIo, Lock::Message(3), Lock::Message(1));
+    let last = t.findings().last().map(|f| (f.rule, f.severity));
+    assert_eq!(last, Some((RuleId::LockCycle, Severity::Error)));
+}
+
 #[test]
 fn two_message_routines_that_take_each_others_locks() {
     let mut t = Trace::new();
