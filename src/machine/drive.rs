@@ -16,7 +16,7 @@ use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
 
 /// How often one run may look for a processor to go on with: as the decision budget, but for work that
 /// passes no decision point.
-const PICKS_MAX: u32 = 100_000;
+const PICKS_MAX: u32 = 50_000;
 
 /// Runs until the state says that the run has ended.
 pub(super) fn drive<S: Sink + 'static>(

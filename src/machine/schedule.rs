@@ -12,8 +12,8 @@ use crate::event::Sink;
 use crate::scenario::{DECISIONS_MAX, Decision};
 
 /// Decision points that one run may pass; a run past it is a hang. Of a million random runs of the NVMe core
-/// the longest that becomes quiet passes a sixth of this.
-pub(super) const DECISION_BUDGET: u64 = 100_000;
+/// the longest that becomes quiet passes less than half of this.
+pub(super) const DECISION_BUDGET: u64 = 50_000;
 
 /// Points after which a processor yields to one that was preempted, calm or not. On real processors both run at
 /// once: code that waits for the other to do something must not wait for ever.
