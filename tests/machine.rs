@@ -75,26 +75,6 @@ fn class(lock: Lock) -> &'static str {
     }
 }
 
-const ROUTINES: [Routine; 17] = [
-    Routine::FindAdapter,
-    Routine::Initialize,
-    Routine::PassiveInitialize,
-    Routine::BuildIo,
-    Routine::StartIo,
-    Routine::Interrupt,
-    Routine::MessageInterrupt,
-    Routine::Dpc,
-    Routine::Timer,
-    Routine::TimerEx,
-    Routine::WorkItem,
-    Routine::ResetBus,
-    Routine::StateChange,
-    Routine::AdapterControl,
-    Routine::UnitControl,
-    Routine::TracingEnabled,
-    Routine::Synchronized,
-];
-
 /// Within 20,000 random inputs of up to 600 bytes the puppet is called in every routine, and takes every
 /// kind of lock by every routine that takes it.
 #[test]
@@ -109,7 +89,7 @@ fn random_bytes_reach_every_callback_and_every_way_to_take_a_lock() {
             reached.note(&event.kind);
         }
     }
-    for routine in ROUTINES {
+    for routine in Routine::ALL {
         assert!(reached.routines.contains(&routine), "{routine:?} is never called");
     }
     for (lock, api) in [

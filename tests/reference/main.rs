@@ -54,6 +54,7 @@
 mod locks;
 mod model;
 mod orders;
+mod reach;
 mod rest;
 mod scripts;
 mod table;
