@@ -9,7 +9,7 @@ use crate::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
 use crate::orders::{Edge, Guard};
 
 /// No rule's id: the events contradict each other.
-pub(crate) const MACHINE: Id = "(the events contradict each other)";
+pub(crate) const CONTRADICTION: Id = "(the events contradict each other)";
 
 /// Locks of the first rank, which come before Interrupt and the messages' locks.
 fn is_first_rank(lock: Lock) -> bool {
@@ -276,14 +276,14 @@ impl Model {
         let heir = holder.filter(|&heir| holding.is_none() && self.spins_for(heir, lock));
         let known = holding.as_ref().map(|held| held.processor).or(heir);
         if holder != known {
-            v.error(MACHINE);
+            v.error(CONTRADICTION);
         }
         if !matches!(api, LockApi::Port | LockApi::Synchronize) {
             match &holding {
                 _ if handle == Handle::OtherLock => v.error("lock.release_other"),
                 Some(held) if held.processor == processor => {
                     if saved != held.saved {
-                        v.error(MACHINE);
+                        v.error(CONTRADICTION);
                     }
                     self.judge_release(event, held, (handle, irql), v);
                 }

@@ -151,7 +151,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn idiom(&mut self) {
-        match self.random.below(16) {
+        match self.random.below(18) {
             0..5 => self.nest_in_a_routine(),
             5..7 => self.invert(),
             7..9 => self.share_with_an_interruption(),
@@ -160,6 +160,7 @@ impl Writer<'_> {
             11 => self.stall(),
             12 => self.complete_under_a_lock(),
             13 => self.use_a_dpc(),
+            14 | 15 => self.misplace(),
             _ => self.make_noise(),
         }
     }
@@ -264,14 +265,16 @@ impl Writer<'_> {
             return None;
         }
         let ex = if self.random.one_in(3) { Op::AcquireEx } else { Op::Acquire };
+        let context = if self.random.one_in(50) { Context::Dpc } else { Context::Proper };
         let pair = match self.random.below(8) {
             0 | 1 if !room.start_io_taken => {
                 room.start_io_taken = true;
-                (call(ex).lock(LockName::StartIo), call(Op::Release))
+                (call(ex).lock(LockName::StartIo).context(context), call(Op::Release))
             }
             2 if !self.setup.virtual_miniport => {
                 room.from_message = Some(u8::MAX);
-                return Some((call(ex).lock(LockName::Interrupt), call(Op::Release)));
+                let acquire = call(ex).lock(LockName::Interrupt).context(context);
+                return Some((acquire, call(Op::Release)));
             }
             3 | 4 if room.executive < EXECUTIVE_LOCKS => {
                 let number = room.executive + self.random.byte(EXECUTIVE_LOCKS - room.executive);
@@ -358,10 +361,13 @@ impl Writer<'_> {
         for (routine, [outer, inner]) in [(one, [a, b]), (other, [b, a])] {
             let begin = self.calls.len();
             self.calls.extend([outer.0.slot(0), inner.0.slot(1), inner.1.slot(1), outer.1.slot(0)]);
-            if self.random.one_in(4) {
-                let other = self.any();
-                self.calls.insert(begin + 1, other);
-            }
+            let between = match self.random.below(4) {
+                0 => vec![self.any()],
+                // Time for the other one to take its first lock.
+                1 | 2 => vec![call(Op::QuerySystemTime); 3],
+                _ => Vec::new(),
+            };
+            self.calls.splice(begin + 1..begin + 1, between);
             self.address(begin, routine);
         }
     }
@@ -411,7 +417,8 @@ impl Writer<'_> {
         let (acquire, release) = self.legal_pair(&mut room).unwrap_or_else(|| self.any_pair());
         let slot = 4 + self.random.byte(2);
         let begin = self.calls.len();
-        self.calls.extend([acquire.slot(slot), call(Op::QuerySystemTime)]);
+        self.calls.push(acquire.slot(slot));
+        self.calls.extend([call(Op::QuerySystemTime)].repeat(4));
         if !self.random.one_in(3) {
             self.calls.push(release.slot(slot));
         }
@@ -497,6 +504,57 @@ impl Writer<'_> {
             }
             self.address(begin, routine);
         }
+    }
+
+    /// Calls that belong elsewhere, or nowhere, and configurations that are wrong.
+    fn misplace(&mut self) {
+        const OPS: [Op; 24] = [
+            Op::SkipDefault,
+            Op::LeaveTransferLimits,
+            Op::FlipVirtualDevice,
+            Op::ReturnUnknown,
+            Op::InitializePerfOpts,
+            Op::EnablePassiveInitialization,
+            Op::GetUncachedExtension,
+            Op::FreeDeviceBase,
+            Op::GetMsiInfo,
+            Op::RegistryRead,
+            Op::AllocatePool,
+            Op::FreePool,
+            Op::RequestTimerCall,
+            Op::InitializeTimer,
+            Op::LogError,
+            Op::ValidateRange,
+            Op::NotifyUndocumented,
+            Op::CompleteByPort,
+            Op::CompleteUnknown,
+            Op::Keep,
+            Op::Forget,
+            Op::TouchSrbExtension,
+            Op::KeInitialize,
+            Op::Panic,
+        ];
+        let routine = match self.random.below(4) {
+            0 => Routine::FindAdapter,
+            1 => self.random.of(&[Routine::Initialize, Routine::PassiveInitialize]),
+            2 => self.random.of(&[
+                Routine::StartIo,
+                Routine::AdapterControl,
+                Routine::MessageInterrupt,
+            ]),
+            _ => self.routine(),
+        };
+        let begin = self.calls.len();
+        if routine == Routine::StartIo && self.setup.half_duplex {
+            self.calls.push(call(Op::AllocatePool));
+        }
+        for _ in 0..1 + self.random.below(3) {
+            let op = self.random.of(&OPS);
+            let context = self.random.of(&[Context::Proper, Context::Null, Context::Foreign]);
+            let argument = self.random.byte(6);
+            self.calls.push(call(op).context(context).argument(argument));
+        }
+        self.address(begin, routine);
     }
 
     fn make_noise(&mut self) {
