@@ -138,8 +138,11 @@ impl<S: Sink> State<S> {
         }
         self.adapter.redirects_dpcs = has(Perf::DPC_REDIRECTION) && !has(Perf::CURRENT_CPU);
         self.adapter.facts.completes_in_start_io = has(Perf::COMPLETION_DURING_START_IO);
-        let facts = self.adapter.facts;
-        self.emit(crate::event::Site::Port, crate::event::Kind::Configured(facts));
+        // Before HwStorFindAdapter has returned, nobody knows yet what the adapter is.
+        if self.adapter.configured {
+            let facts = self.adapter.facts;
+            self.emit(crate::event::Site::Port, crate::event::Kind::Configured(facts));
+        }
         StorStatus::SUCCESS
     }
 
