@@ -106,7 +106,7 @@ pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Defau
             let work = std::panic::AssertUnwindSafe(|| port.work());
             if std::panic::catch_unwind(work).is_err() {
                 port.with(|s| {
-                    s.emit(Site::Port, Kind::Crashed);
+                    s.emit(super::port::panic_site(), Kind::Crashed);
                     s.stop(End::Crash);
                 });
             }

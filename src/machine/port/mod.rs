@@ -102,9 +102,16 @@ impl<S: Sink + 'static> Port<S> {
 thread_local! {
     /// The thread runs a driver's code, whose panic is a finding and not news for the terminal.
     static IN_DRIVER: Cell<bool> = const { Cell::new(false) };
+    /// Where the driver panicked last.
+    static PANICKED_AT: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
 static QUIET: Once = Once::new();
+
+/// Where the panic was that has just been caught.
+pub(super) fn panic_site() -> Site {
+    PANICKED_AT.take().map_or(Site::Port, Site::Source)
+}
 
 /// Runs code that resumes drivers' coroutines; their panics say nothing on the terminal.
 pub(super) fn quietly(code: impl FnOnce()) {
@@ -112,8 +119,14 @@ pub(super) fn quietly(code: impl FnOnce()) {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if !IN_DRIVER.get() {
-                previous(info);
+                return previous(info);
             }
+            // SAFETY: the compiler keeps the location of every panic as a static; the hook's signature shortens
+            // its lifetime, no more.
+            let forever = |at| unsafe {
+                std::mem::transmute::<&Location<'_>, &'static Location<'static>>(at)
+            };
+            PANICKED_AT.set(info.location().map(forever));
         }));
     });
     IN_DRIVER.set(true);
