@@ -8,7 +8,7 @@ use lockstorm::event::Routine;
 use lockstorm::miniport::puppet::{Call, Context, LockName, Op, When};
 use lockstorm::scenario::{
     AdapterAction, Affinity, At, Decision, Failures, InterruptKind, Io, IoKind, Perf, ResetTier,
-    Scenario, Setup, StartIoMessage, Step, UnitAction,
+    Scenario, Setup, StartIoMessage, Step, UnitAction, codec,
 };
 
 /// Most calls of a script; the rest of the steps is for what happens.
@@ -57,8 +57,13 @@ impl Random {
     }
 }
 
-/// The next scenario.
+/// The next scenario. One in eight is drawn from bytes, as a fuzzer's are, so that none of what a scenario can say is
+/// left out.
 pub(crate) fn scenario(random: &mut Random) -> Scenario {
+    if random.one_in(8) {
+        let bytes: Vec<u8> = (0..400).map(|_| random.byte(u8::MAX)).collect();
+        return codec::decode(&bytes);
+    }
     let setup = setup(random);
     let mut writer = Writer { random, setup: &setup, calls: Vec::new() };
     for _ in 0..1 + writer.random.below(3) {
