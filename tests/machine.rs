@@ -5,9 +5,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::mem::{Discriminant, discriminant};
 
-use lockstorm::event::{Kind, Lock, LockApi, Routine};
+use lockstorm::event::{Handle, Kind, Lock, LockApi, Routine};
 use lockstorm::harness::{BuiltIn, Harness};
 use lockstorm::machine::End;
+use lockstorm::miniport::puppet::{Call, LockName, Op};
+use lockstorm::scenario::{At, Decision, Io, Scenario, Step};
 use support::Inputs;
 
 #[test]
@@ -34,6 +36,40 @@ fn the_nvme_core_breaks_no_rule_on_random_bytes() {
         assert!(harness.findings().is_empty(), "input {n}: {}", harness.findings()[0]);
         assert_eq!(outcome.end, End::Quiet, "input {n}");
     }
+}
+
+/// A queued lock belongs to the next waiter as soon as it is released: no handle of its last owner fits it any more.
+#[test]
+fn a_queued_lock_that_was_handed_over_takes_no_old_handle() {
+    let call = |op| Call::new(Routine::BuildIo, op);
+    let calls = [
+        call(Op::Acquire).lock(LockName::Dpc),
+        call(Op::QuerySystemTime),
+        call(Op::Release),
+        call(Op::Release),
+    ];
+    let mut steps: Vec<Step> = calls.map(Step::Script).into();
+    steps.extend([0, 1].map(|processor| Step::Io(At { processor, gap: 0 }, Io::default())));
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    harness.record(true);
+    let mut handed_over = 0;
+    for (after, back) in (0..50).flat_map(|after| (0..4).map(move |back| (after, back))) {
+        let schedule =
+            [after, back].map(|after| Decision { after, choice: 0 }).into_iter().collect();
+        harness.run(&Scenario { steps: steps.clone(), schedule, ..Scenario::default() });
+        for event in harness.events() {
+            let Kind::LockReleased { holder: Some(holder), handle, held_ns, .. } = event.kind
+            else {
+                continue;
+            };
+            if holder != event.processor {
+                assert_eq!(handle, Handle::Stale, "{event:?}");
+                assert!(held_ns < 1_000, "no more than its new owner has run: {event:?}");
+                handed_over += u32::from(held_ns == 0);
+            }
+        }
+    }
+    assert!(handed_over > 0, "no schedule released it twice under a waiter");
 }
 
 /// What random inputs reached.

@@ -200,8 +200,9 @@ pub(super) const CASES: &[Case] = &[
     Case::warning(
         RuleId::IrqlLockLevel,
         |t| {
-            t.enter(Routine::Dpc).raise(Irql::HIGH).acquire(Lock::Message(0));
-            t.release(Lock::Message(0)).lower(Irql::DISPATCH).leave();
+            // Back at DIRQL the lock has all that it needs.
+            t.enter(Routine::Dpc).raise(DIRQL).raise(Irql::HIGH).acquire(Lock::Message(0));
+            t.lower(DIRQL).release(Lock::Message(0)).lower(Irql::DISPATCH).leave();
         },
         |t| {
             t.enter(Routine::Dpc).raise(DIRQL).acquire(Lock::Message(0)).release(Lock::Message(0));
