@@ -130,3 +130,22 @@ fn every_rule_that_a_script_can_break_is_broken() {
     let impossible: Vec<_> = OUT_OF_REACH.iter().filter(|id| hunt.broken.contains(**id)).collect();
     assert!(impossible.is_empty(), "a script does break {impossible:?}");
 }
+
+/// `lockstorm fuzz` tries the neighbours of the seeds before anything else; so the first seconds of a campaign on the
+/// puppet find every lock rule that a script can break.
+#[test]
+fn the_neighbours_of_the_seeds_break_every_lock_rule() {
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    let mut broken = BTreeSet::new();
+    for seed in seeds() {
+        mutate::each_neighbour(&seed, |bytes| {
+            harness.run_bytes(bytes);
+            broken.extend(harness.findings().iter().map(|finding| finding.rule.rule().id));
+        });
+    }
+    let lock_rules =
+        RuleId::ALL.iter().map(|rule| rule.rule().id).filter(|id| id.starts_with("lock."));
+    let missing: Vec<_> =
+        lock_rules.filter(|id| !broken.contains(id) && !OUT_OF_REACH.contains(id)).collect();
+    assert!(missing.is_empty(), "no neighbour breaks {missing:?}");
+}

@@ -19,7 +19,7 @@ use super::message::{Found, Message, Statistics, send};
 use super::recorder::Recorder;
 use super::signals;
 use crate::harness::{BuiltIn, Harness};
-use crate::scenario::{Scenario, codec};
+use crate::scenario::{Scenario, codec, mutate};
 
 /// What a worker is told to do.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Orders {
     pub reload: bool,
     /// Directory that inputs with new coverage go to; its inputs are run first.
     pub corpus: PathBuf,
-    /// Directory of more inputs to begin with.
+    /// Directory of more inputs to begin with; their neighbours are tried before libFuzzer begins.
     pub seeds: Option<PathBuf>,
     /// Directory of earlier findings, whose inputs are run before anything else and not counted.
     pub earlier: Option<PathBuf>,
@@ -80,7 +80,22 @@ pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
     }
     worker.statistics = Statistics::default();
     worker.recorder.restart();
+    for path in orders.seeds.iter().flat_map(|directory| files_in(directory)) {
+        // libFuzzer reads the seeds as well, and says what it cannot read.
+        if let Ok(seed) = std::fs::read(path) {
+            mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
+        }
+    }
     libfuzzer::fuzz(arguments(orders)?, move |bytes| worker.step(bytes))
+}
+
+/// The files of a directory, by name.
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    files
 }
 
 /// libFuzzer's own arguments.

@@ -5,7 +5,7 @@
 //! what they do not touch, so that a scenario is bettered piece by piece. An engine mixes them with its own
 //! mutations, and calls [`tidy`] after those.
 
-use super::codec::{DECISION_BYTES, HEADER_BYTES, STEP_BYTES, VERSION};
+use super::codec::{DECISION_BYTES, HEADER_BYTES, SCENARIO_BYTES_MAX, STEP_BYTES, VERSION};
 use super::{DECISIONS_MAX, STEPS_MAX};
 
 /// Where the number of steps is.
@@ -30,6 +30,40 @@ pub fn mutate(buffer: &mut [u8], size: usize, seed: u64) -> usize {
         }
     }
     parts.size()
+}
+
+/// How far a byte of a neighbour lies from the seed's, at the most.
+const NEAR: u8 = 8;
+
+/// Shows every scenario that is one small change of a step away from `seed`: a step left out, doubled, or swapped
+/// with the next, or one byte of a step a little greater or smaller. A seed that breaks no rule is often the legal
+/// twin of one that does.
+pub fn each_neighbour(seed: &[u8], mut visit: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; SCENARIO_BYTES_MAX];
+    let size = seed.len().min(buffer.len());
+    let mut show = |change: &mut dyn FnMut(&mut Parts<'_>)| {
+        buffer[..size].copy_from_slice(&seed[..size]);
+        let size = tidy(&mut buffer, size);
+        let mut parts = Parts::new(&mut buffer, size);
+        change(&mut parts);
+        let size = parts.size();
+        visit(&buffer[..size]);
+    };
+    let mut steps = 0;
+    show(&mut |parts| steps = parts.steps);
+    for step in 0..steps {
+        show(&mut |parts| parts.erase(step, 1));
+        show(&mut |parts| parts.repeat(step, 1, step));
+        show(&mut |parts| parts.swap(step, (step + 1) % steps));
+        for byte in 0..STEP_BYTES {
+            for distance in (1..=NEAR).flat_map(|near| [near, near.wrapping_neg()]) {
+                show(&mut |parts| {
+                    let at = parts.step_at(step) + byte;
+                    parts.bytes[at] = parts.bytes[at].wrapping_add(distance);
+                });
+            }
+        }
+    }
 }
 
 /// Makes a whole scenario of any bytes, with nothing behind it that has no meaning, and returns its size:
@@ -134,11 +168,14 @@ impl<'a> Parts<'a> {
     /// A run of steps once more, somewhere else.
     fn repeat_steps(&mut self, random: &mut Random) {
         let Some((first, count)) = random.run(self.steps) else { return };
+        self.repeat(first, count, random.below(self.steps + 1));
+    }
+
+    fn repeat(&mut self, first: usize, count: usize, place: usize) {
         let mut run = [0; STEPS_MAX * STEP_BYTES];
         let run = &mut run[..count * STEP_BYTES];
         let from = self.step_at(first);
         run.copy_from_slice(&self.bytes[from..from + run.len()]);
-        let place = random.below(self.steps + 1);
         if self.open_steps(place, count) {
             let at = self.step_at(place);
             self.bytes[at..at + run.len()].copy_from_slice(run);
@@ -146,7 +183,12 @@ impl<'a> Parts<'a> {
     }
 
     fn erase_steps(&mut self, random: &mut Random) {
-        let Some((first, count)) = random.run(self.steps) else { return };
+        if let Some((first, count)) = random.run(self.steps) {
+            self.erase(first, count);
+        }
+    }
+
+    fn erase(&mut self, first: usize, count: usize) {
         let end = self.size();
         self.bytes.copy_within(self.step_at(first + count)..end, self.step_at(first));
         self.set_steps(self.steps - count);
@@ -155,9 +197,13 @@ impl<'a> Parts<'a> {
     fn swap_steps(&mut self, random: &mut Random) {
         if self.steps > 1 {
             let (a, b) = (random.below(self.steps), random.below(self.steps));
-            for byte in 0..STEP_BYTES {
-                self.bytes.swap(self.step_at(a) + byte, self.step_at(b) + byte);
-            }
+            self.swap(a, b);
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        for byte in 0..STEP_BYTES {
+            self.bytes.swap(self.step_at(a) + byte, self.step_at(b) + byte);
         }
     }
 
@@ -256,6 +302,26 @@ mod tests {
     use super::*;
     use crate::scenario::codec::{self, SCENARIO_BYTES_MAX};
     use crate::scenario::{Scenario, StepKind};
+
+    #[test]
+    fn a_neighbour_is_one_step_away() {
+        let mut seed = Vec::new();
+        let scenario = codec::decode(&[1; HEADER_BYTES + 3 * STEP_BYTES]);
+        codec::encode(&scenario, &mut seed);
+        let steps = codec::decode(&seed).steps.len();
+        assert!(steps > 0);
+        let (mut all, mut shorter, mut longer) = (0, 0, 0);
+        each_neighbour(&seed, |bytes| {
+            let neighbour = codec::read(bytes).expect("a whole scenario").steps.len();
+            all += 1;
+            shorter += usize::from(neighbour + 1 == steps);
+            longer += usize::from(neighbour == steps + 1);
+            assert!(neighbour.abs_diff(steps) <= 1);
+        });
+        // The seed itself; each step left out, doubled, swapped, and each of its bytes changed.
+        assert_eq!(all, 1 + steps * (3 + STEP_BYTES * 2 * usize::from(NEAR)));
+        assert_eq!((shorter, longer), (steps, steps));
+    }
 
     #[test]
     fn every_mutant_of_any_bytes_is_a_whole_scenario() {
