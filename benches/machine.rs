@@ -12,7 +12,7 @@ use lockstorm::device::bare::Bare;
 use lockstorm::event::{Deaf, Event, Flow, Sink};
 use lockstorm::machine::{Driver, Machine, Port};
 use lockstorm::rules::Checker;
-use lockstorm::scenario::{At, Query, Scenario, Step};
+use lockstorm::scenario::Scenario;
 
 #[path = "support/workload.rs"]
 mod workload;
@@ -82,18 +82,12 @@ struct Bench<S: Sink + 'static> {
 }
 
 impl<S: Sink + Reset + 'static> Bench<S> {
-    /// `rounds` of lock calls in each of `requests` requests, one a processor.
-    fn new(sink: S, requests: u8, rounds: u32) -> Self {
+    /// `rounds` of lock calls on each of `processors` processors.
+    fn new(sink: S, processors: u8, rounds: usize) -> Self {
         let mut scenario = Scenario::default();
-        scenario.setup.processors = requests.max(1);
-        scenario.setup.channels = 8;
-        scenario.setup.restart_supported = true;
-        scenario.steps = (0..requests)
-            .map(|processor| Step::Query(At { processor, gap: 0 }, Query::TestUnitReady))
-            .collect();
+        scenario.setup.processors = processors.max(1);
         let data = lockstorm::storport::entry::initialization_data::<Port<S>, Workload>();
-        // The context is the number of rounds; the driver reads it as an integer.
-        let context = std::ptr::without_provenance_mut(rounds as usize);
+        let context = workload::task(processors.into(), rounds);
         Bench {
             machine: Machine::new(sink, Box::new(Bare::new())),
             driver: Driver { data, context },
@@ -127,8 +121,8 @@ impl<S: Sink + Reset + 'static> Bench<S> {
 /// Nanoseconds that one more round of a lock pair costs: the difference of a long and a short run, so that the
 /// adapter's life cancels out.
 fn nanoseconds_a_call<S: Sink + Reset + 'static>(make: impl Fn() -> S) -> f64 {
-    const SHORT: u32 = 100;
-    const LONG: u32 = 1_100;
+    const SHORT: usize = 100;
+    const LONG: usize = 1_100;
     let time = |rounds| {
         let mut bench = Bench::new(make(), 1, rounds);
         bench.run();
@@ -140,7 +134,7 @@ fn nanoseconds_a_call<S: Sink + Reset + 'static>(make: impl Fn() -> S) -> f64 {
         best.min().unwrap_or(Duration::MAX).as_secs_f64() * 1e9
     };
     // A round is four DDI calls: acquire and release of two locks.
-    (time(LONG) - time(SHORT)) / f64::from(LONG - SHORT) / 4.0
+    (time(LONG) - time(SHORT)) / (LONG - SHORT) as f64 / 4.0
 }
 
 fn ddi_call(c: &mut Criterion) {

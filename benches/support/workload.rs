@@ -5,22 +5,31 @@
 use std::ffi::c_void;
 
 use lockstorm::storport::config::StorSynchronizationModel;
-use lockstorm::storport::perf::{PerfConfigurationData, PerfFlags};
+use lockstorm::storport::perf::ProcessorNumber;
 use lockstorm::storport::{
-    Executive, Extension, Initialization, Miniport, PortConfigurationInformation, Shared, SpReturn,
-    Srb, SrbStatus, StorKspinLock, StorPortExt,
+    Dpc, Executive, Extension, Initialization, Miniport, PortConfigurationInformation, Shared,
+    SpReturn, Srb, StorDpc, StorKspinLock, StorPortExt,
 };
 
-/// A driver whose HwStorStartIo takes two executive spin locks as often as it was told: plain ones, which, as
-/// Shuttle's mutex, go to whoever comes first.
+/// A driver whose DPCs, one a processor, take two executive spin locks as often as they were told: plain ones,
+/// which, as Shuttle's mutex, go to whoever comes first.
 #[derive(Debug)]
 pub(crate) struct Workload {
-    rounds: Shared<usize>,
+    task: Shared<usize>,
+    dpcs: [Dpc; PROCESSORS],
     outer: Shared<StorKspinLock>,
     inner: Shared<StorKspinLock>,
 }
 
-// SAFETY: integers.
+/// Most processors of the workload.
+const PROCESSORS: usize = 4;
+
+/// The driver's context: on so many processors, so many rounds.
+pub(crate) fn task(processors: usize, rounds: usize) -> *mut c_void {
+    std::ptr::without_provenance_mut(processors << 32 | rounds)
+}
+
+// SAFETY: integers, and DPC objects that are initialised before use.
 unsafe impl Extension for Workload {}
 
 impl<P: Executive> Miniport<P> for Workload {
@@ -39,12 +48,7 @@ impl<P: Executive> Miniport<P> for Workload {
         context: *const c_void,
         config: &mut PortConfigurationInformation,
     ) -> SpReturn {
-        self.rounds.set(port, context.addr());
-        // SAFETY: the locks live as long as the extension.
-        unsafe {
-            port.ke_initialize_spin_lock(self.outer.as_ptr());
-            port.ke_initialize_spin_lock(self.inner.as_ptr());
-        }
+        self.task.set(port, context.addr());
         config.maximum_transfer_length = 4096;
         config.number_of_physical_breaks = 2;
         config.synchronization_model = StorSynchronizationModel::FULL_DUPLEX;
@@ -56,29 +60,38 @@ impl<P: Executive> Miniport<P> for Workload {
     }
 
     fn passive_initialize(&self, port: P) -> bool {
-        // Concurrent channels, so that StartIo runs on every processor at once.
-        let mut data = PerfConfigurationData {
-            flags: PerfFlags(0x2),
-            concurrent_channels: 8,
-            ..PerfConfigurationData::default()
-        };
-        let _ = port.initialize_perf_opts(false, &raw mut data);
+        // SAFETY: locks and DPCs live as long as the extension.
+        unsafe {
+            port.ke_initialize_spin_lock(self.outer.as_ptr());
+            port.ke_initialize_spin_lock(self.inner.as_ptr());
+        }
+        let processors = self.task.get(port) >> 32;
+        // The own processor's last: issuing it runs it.
+        for number in (0..processors.min(PROCESSORS)).rev() {
+            let dpc = &self.dpcs[number];
+            let target = ProcessorNumber { group: 0, number: number as u8, reserved: 0 };
+            port.initialize_dpc_of::<Self>(dpc);
+            // SAFETY: as above.
+            let _ = unsafe { port.set_target_processor_dpc(dpc.as_ptr(), target) };
+            port.issue(dpc, 0, 0);
+        }
         true
     }
 
-    fn start_io(&self, port: P, srb: Srb) -> bool {
-        for _ in 0..self.rounds.get(port) {
-            // SAFETY: initialised, and released in reverse order.
+    fn dpc(&self, port: P, _: *mut StorDpc, _: usize, _: usize) {
+        for _ in 0..self.task.get(port) & 0xFFFF_FFFF {
+            // SAFETY: initialised, and released in reverse order, at DISPATCH_LEVEL.
             unsafe {
-                let outer = port.ke_acquire_spin_lock(self.outer.as_ptr());
-                let inner = port.ke_acquire_spin_lock(self.inner.as_ptr());
-                port.ke_release_spin_lock(self.inner.as_ptr(), inner);
-                port.ke_release_spin_lock(self.outer.as_ptr(), outer);
+                port.ke_acquire_spin_lock_at_dpc_level(self.outer.as_ptr());
+                port.ke_acquire_spin_lock_at_dpc_level(self.inner.as_ptr());
+                port.ke_release_spin_lock_from_dpc_level(self.inner.as_ptr());
+                port.ke_release_spin_lock_from_dpc_level(self.outer.as_ptr());
             }
         }
-        srb.set_status(SrbStatus::SUCCESS);
-        port.request_complete(srb);
-        true
+    }
+
+    fn start_io(&self, _: P, _: Srb) -> bool {
+        false
     }
 
     fn reset_bus(&self, _: P, _: u32) -> bool {
