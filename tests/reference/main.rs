@@ -51,6 +51,7 @@
 //! do not apply), no second life of an adapter (in which a DPC may be initialised again), no lock that keeps two
 //! orders apart, and none of the cells on which two pages disagree (a warning, never an error).
 
+mod idioms;
 mod locks;
 mod model;
 mod orders;
