@@ -12,7 +12,8 @@
 //! | `schedule` | decision points and what can be chosen there |
 //! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
 //! | `lock` | the lock table, waiting, wait-for cycles |
-//! | `dpc`, `interrupt`, `timer` | deferred work, interrupts, timers |
+//! | `deferred` | the queues of work for later, at DISPATCH_LEVEL and in threads |
+//! | `dpc`, `interrupt`, `timer` | STOR_DPC objects, interrupts, timers and workers |
 //! | `request`, `srb`, `data` | requests from creation to completion, their blocks, and the data check |
 //! | `adapter`, `control`, `submit`, `recovery` | StorPort's own code: an adapter's life, requests, resets |
 //! | `memory` | the driver's memory and its physical addresses |

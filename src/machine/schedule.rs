@@ -1,8 +1,8 @@
 //! Decision points, and what can be chosen at one.
 //!
 //! Nearly every decision point is passed calmly, so the fast path is two comparisons and three additions.
-//! The recorded schedule says after how many points the next departure comes; when it is spent, every
-//! choice is calm.
+//! The recorded schedule says after how many points the next departure comes; when it is spent, every choice is
+//! calm, but that a processor yields to one that was preempted when its quantum is over.
 
 use super::interrupt::Delivery;
 use super::port::Port;
