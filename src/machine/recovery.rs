@@ -2,7 +2,7 @@
 //! not complete after that is lost.
 //!
 //! The tiers are those of
-//! <https://learn.microsoft.com/windows-hardware/drivers/storage/multi-tier-reset>; how long StorPort waits
+//! <https://learn.microsoft.com/windows-hardware/drivers/storage/multi-tier-reset-in-storport>; how long StorPort waits
 //! for each is not documented, so the times here are generous.
 
 use super::deferred::Task;
