@@ -7,7 +7,8 @@
 //! whether the device still owned a buffer) are in the event as small enums, so that a rule never asks
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
-use core::fmt;
+mod names;
+
 use core::panic::Location;
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
@@ -565,60 +566,5 @@ impl Sink for Deaf {
     #[inline]
     fn record(&mut self, _: &Event) -> Flow {
         Flow::Continue
-    }
-}
-
-impl Routine {
-    /// The name as Windows spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Routine::FindAdapter => "HwStorFindAdapter",
-            Routine::Initialize => "HwStorInitialize",
-            Routine::PassiveInitialize => "HwStorPassiveInitializeRoutine",
-            Routine::BuildIo => "HwStorBuildIo",
-            Routine::StartIo => "HwStorStartIo",
-            Routine::Interrupt => "HwStorInterrupt",
-            Routine::MessageInterrupt => "HwMSInterruptRoutine",
-            Routine::Dpc => "HwStorDpcRoutine",
-            Routine::Timer => "HwStorTimer",
-            Routine::TimerEx => "HwStorTimerEx",
-            Routine::WorkItem => "HwStorWorkItem",
-            Routine::ResetBus => "HwStorResetBus",
-            Routine::StateChange => "HwStorStateChange",
-            Routine::AdapterControl => "HwStorAdapterControl",
-            Routine::UnitControl => "HwStorUnitControl",
-            Routine::TracingEnabled => "HwStorTracingEnabled",
-            Routine::Synchronized => "SynchronizedAccessRoutine",
-        }
-    }
-}
-
-impl fmt::Display for Routine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Site {
-    /// `StorPort`, `file.rs:12`, or `driver+0x1234`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Site::Port => f.write_str("StorPort"),
-            Site::Source(location) => write!(f, "{}:{}", location.file(), location.line()),
-            Site::Image(offset) => write!(f, "driver+{offset:#x}"),
-        }
-    }
-}
-
-impl fmt::Display for Lock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Lock::StartIo => f.write_str("StartIo"),
-            Lock::Interrupt => f.write_str("Interrupt"),
-            Lock::Message(n) => write!(f, "Message({n})"),
-            Lock::Dpc(n) => write!(f, "Dpc({n})"),
-            Lock::Executive(n) => write!(f, "Executive({n})"),
-        }
     }
 }
