@@ -21,6 +21,8 @@
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`reference`] | a slow model of the rules, to test the rules | yes |
+//! | [`targets`] | what fuzzing engines call | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -38,7 +40,11 @@ pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
 #[cfg(feature = "host")]
+pub mod reference;
+#[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod targets;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -32,6 +32,28 @@ pub fn mutate(buffer: &mut [u8], size: usize, seed: u64) -> usize {
     parts.size()
 }
 
+/// Crosses two scenarios into `out`, which has room for the longest child that is wanted, and returns the child's
+/// size. Equal seeds make equal children. The child has the setup of one parent, steps of the first up to
+/// some point and of the second from some point on, and the schedule of either. It is whole (see [`tidy`]) unless
+/// `out` is too small for any scenario.
+pub fn cross(first: &[u8], second: &[u8], out: &mut [u8], seed: u64) -> usize {
+    let mut random = Random(seed);
+    let size = first.len().min(out.len());
+    out[..size].copy_from_slice(&first[..size]);
+    let size = tidy(out, size);
+    if size < HEADER_BYTES {
+        return size;
+    }
+    let mut other = [0; SCENARIO_BYTES_MAX];
+    let other_size = second.len().min(other.len());
+    other[..other_size].copy_from_slice(&second[..other_size]);
+    let other_size = tidy(&mut other, other_size);
+    let other = Parts::new(&mut other, other_size);
+    let mut child = Parts::new(out, size);
+    child.splice(&other, &mut random);
+    child.size()
+}
+
 /// How far a byte of a neighbour lies from the seed's, at the most.
 const NEAR: u8 = 8;
 
@@ -217,6 +239,34 @@ impl<'a> Parts<'a> {
             return true;
         }
         false
+    }
+
+    /// Takes over what `other` has: its setup or not, its last steps instead of one's own, its schedule or not.
+    fn splice(&mut self, other: &Parts<'_>, random: &mut Random) {
+        if random.below(4) == 0 {
+            self.bytes[1..COUNT_AT].copy_from_slice(&other.bytes[1..COUNT_AT]);
+        }
+        if random.below(2) == 0 {
+            self.take_schedule(other);
+        }
+        let (kept, from) = (random.below(self.steps + 1), random.below(other.steps + 1));
+        self.erase(kept, self.steps - kept);
+        let room = (self.bytes.len() - self.size()) / STEP_BYTES;
+        let count = (other.steps - from).min(room).min(STEPS_MAX - self.steps);
+        if self.open_steps(kept, count) {
+            let at = self.step_at(kept);
+            let from = other.step_at(from);
+            self.bytes[at..at + count * STEP_BYTES]
+                .copy_from_slice(&other.bytes[from..from + count * STEP_BYTES]);
+        }
+    }
+
+    fn take_schedule(&mut self, other: &Parts<'_>) {
+        let at = self.decision_at(0);
+        self.decisions = other.decisions.min((self.bytes.len() - at) / DECISION_BYTES);
+        let bytes = self.decisions * DECISION_BYTES;
+        let from = other.decision_at(0);
+        self.bytes[at..at + bytes].copy_from_slice(&other.bytes[from..from + bytes]);
     }
 
     fn insert_decisions(&mut self, random: &mut Random) {
