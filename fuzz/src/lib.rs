@@ -8,6 +8,8 @@
 mod aflplusplus;
 #[cfg(feature = "libfuzzer")]
 mod libfuzzer;
+#[cfg(address_sanitizer)]
+mod sanitizer;
 
 #[cfg(feature = "afl")]
 pub use aflplusplus::fuzz;

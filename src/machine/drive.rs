@@ -49,6 +49,7 @@ fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
     let stack: DefaultStack = old.into_stack();
+    super::abandoned::tell(&stack);
     *slot = Some(fiber(port, index, stack));
 }
 
@@ -64,7 +65,7 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            if let Some(processor) = self.movable() {
+            if let Some(processor) = self.ranked().or_else(|| self.movable()) {
                 return Some(processor);
             }
             if !self.advance() {

@@ -10,6 +10,8 @@
 //! | `state` | all that a run changes, and the one way to reach it |
 //! | `processor` | IRQL, callback frames, coroutines |
 //! | `schedule` | decision points and what can be chosen there |
+//! | `abandoned` | stacks that are given up with frames on them |
+//! | `policy` | who chooses where no decision is recorded |
 //! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
 //! | `lock` | the lock table, waiting, wait-for cycles |
 //! | `deferred` | the queues of work for later, at DISPATCH_LEVEL and in threads |
@@ -23,6 +25,7 @@
 //! whose closure neither calls the driver nor switches processors; so no reference to it lives across
 //! either.
 
+mod abandoned;
 mod adapter;
 mod control;
 mod data;
@@ -33,6 +36,7 @@ mod drive;
 mod interrupt;
 mod lock;
 mod memory;
+mod policy;
 mod port;
 mod processor;
 mod recovery;
@@ -43,6 +47,7 @@ mod state;
 mod submit;
 mod timer;
 
+pub use abandoned::on_abandoned_stack;
 pub use port::Port;
 pub use state::End;
 
