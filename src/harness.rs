@@ -10,7 +10,7 @@ use crate::coverage::{Coverage, CoverageMap};
 use crate::device::bare::Bare;
 use crate::device::nvme::Nvme as Controller;
 use crate::event::{Event, Flow, Kind, Sink, Site};
-use crate::machine::{Driver, End, Machine, Port};
+use crate::machine::{Abi, Driver, End, Machine, Port};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -216,7 +216,7 @@ impl Harness {
             (_, true, false) => initialization_data::<P, Puppet<true, false>>(),
             (_, true, true) => initialization_data::<P, Puppet<true, true>>(),
         };
-        Driver { data, context: (&raw const *script).cast_mut().cast() }
+        Driver { data, context: (&raw const *script).cast_mut().cast(), abi: Abi::Host }
     }
 
     /// The driver.

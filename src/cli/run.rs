@@ -218,6 +218,7 @@ fn end_name(end: End) -> &'static str {
         End::Deadlock => "deadlock",
         End::Hang => "hang",
         End::Crash => "crashed",
+        End::Unmodelled => "unmodelled",
     }
 }
 

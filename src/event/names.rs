@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Lock, Routine, Site};
+use super::{Cause, Lock, Routine, Site};
 
 impl Routine {
     /// The name as Windows spells it.
@@ -44,6 +44,24 @@ impl fmt::Display for Site {
             Site::Source(location) => write!(f, "{}:{}", location.file(), location.line()),
             Site::Image(offset) => write!(f, "driver+{offset:#x}"),
         }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Panic => "panic",
+            Cause::AccessViolation => "access violation",
+            Cause::StackOverflow => "stack overflow",
+            Cause::IllegalInstruction => "illegal instruction",
+            Cause::PrivilegedInstruction => "privileged instruction",
+            Cause::DivisionByZero => "division by zero",
+            Cause::FastFail => "fast fail (int 29h)",
+            Cause::Breakpoint => "breakpoint",
+            Cause::BadPointer => "bad pointer",
+            Cause::BugCheck => "bug check",
+            Cause::Unmodelled => "call of a routine that has no model",
+        })
     }
 }
 
