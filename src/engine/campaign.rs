@@ -14,14 +14,14 @@ use super::message::{Found, Message, Statistics};
 use super::recorder::Place;
 use super::signals::interrupted;
 use super::worker::Orders;
-use crate::harness::BuiltIn;
+use crate::harness::Target;
 use crate::scenario::codec;
 
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The driver.
-    pub driver: BuiltIn,
+    pub driver: Target,
     /// Workers.
     pub jobs: usize,
     /// Seed of every random choice; the workers' seeds come from it.
@@ -221,7 +221,7 @@ impl<'a> Campaign<'a> {
         // reported at once and a short example of it stays.
         let earlier = (index == 0 && worker.deaths == 0).then(|| plan.findings.clone());
         let orders = Orders {
-            driver: plan.driver,
+            driver: plan.driver.clone(),
             seed: worker_seed(plan.seed, index, worker.deaths),
             runs: worker.runs_max.map(|runs| runs - worker.before.runs.min(runs)),
             // Alone, a worker knows its corpus, and the clock would only disturb its determinism.

@@ -18,14 +18,14 @@ use super::libfuzzer::{self, INPUT_MAX};
 use super::message::{Found, Message, Statistics, send};
 use super::recorder::Recorder;
 use super::signals;
-use crate::harness::{BuiltIn, Harness};
+use crate::harness::{Harness, OpenError, Target};
 use crate::scenario::{Scenario, codec, mutate};
 
 /// What a worker is told to do.
 #[derive(Clone, Debug)]
 pub struct Orders {
     /// The driver.
-    pub driver: BuiltIn,
+    pub driver: Target,
     /// Seed of libFuzzer's random choices; not 0, which libFuzzer takes for the time of day.
     pub seed: u32,
     /// End after so many inputs.
@@ -51,18 +51,29 @@ const LOOK_EVERY: u64 = 32;
 /// The parent wants an end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Why a worker cannot start.
+#[derive(Debug)]
+pub enum CannotStart {
+    /// The driver cannot be opened.
+    Driver(OpenError),
+    /// This file cannot be made.
+    Recorder(PathBuf, io::Error),
+}
+
 /// Runs until told to end. Returns only if it cannot start.
 ///
 /// # Errors
 ///
-/// The recorder's file cannot be made.
-pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
+/// The driver cannot be opened, or the recorder's file cannot be made.
+pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     signals::ignore_interrupts();
-    let recorder = Recorder::create(&orders.recorder)?;
+    let unmapped = |error| CannotStart::Recorder(orders.recorder.clone(), error);
+    let recorder = Recorder::create(&orders.recorder).map_err(unmapped)?;
     watch_leash();
     signals::watch();
     // SAFETY: this process calls this function once, and so `counters`.
-    let harness = Harness::new(orders.driver, unsafe { libfuzzer::counters() });
+    let harness = Harness::open(&orders.driver, unsafe { libfuzzer::counters() })
+        .map_err(CannotStart::Driver)?;
     let mut worker = Worker {
         harness,
         recorder,
@@ -86,7 +97,7 @@ pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
             mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
         }
     }
-    libfuzzer::fuzz(arguments(orders)?, move |bytes| worker.step(bytes))
+    libfuzzer::fuzz(arguments(orders).map_err(unmapped)?, move |bytes| worker.step(bytes))
 }
 
 /// The files of a directory, by name.
