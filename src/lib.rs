@@ -23,6 +23,7 @@
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`reference`] | a slow model of the rules, to test the rules | yes |
 //! | [`targets`] | what fuzzing engines call | yes |
+//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -50,3 +51,5 @@ pub mod targets;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod engine;
+#[cfg(feature = "cli")]
+pub mod report;

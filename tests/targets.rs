@@ -97,7 +97,7 @@ fn a_violation_tells_its_rule_and_three_frames() {
     let text = fs::read(path("examples/scenarios/lock-cycle-broken.ron")).unwrap();
     let scenario = lockstorm::scenario::text::read(&text).unwrap();
     harness.run(&scenario);
-    let driver = harness.driver();
+    let driver = lockstorm::harness::BuiltIn::Puppet;
     let finding = *harness.findings().last().expect("it is broken");
     let report = lockstorm::targets::Violation::of_driver(&finding, driver, &scenario).to_string();
     assert!(report.contains("ThreadSanitizer: lock.cycle (pid="), "{report}");

@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use corosensei::stack::{DefaultStack, Stack};
+use corosensei::stack::Stack;
 
 /// Takes a stack's lowest address and its length.
 type Listener = fn(*const u8, usize);
@@ -18,7 +18,7 @@ pub fn on_abandoned_stack(listener: fn(*const u8, usize)) {
     let _ = LISTENER.set(listener);
 }
 
-pub(super) fn tell(stack: &DefaultStack) {
+pub(super) fn tell(stack: &impl Stack) {
     if let Some(listener) = LISTENER.get() {
         let (low, high) = (stack.limit().get(), stack.base().get());
         listener(std::ptr::with_exposed_provenance(low), high - low);

@@ -108,9 +108,9 @@ pub struct Runner {
 #[derive(Debug)]
 enum Work {
     /// A driver, judged by the rules.
-    Judge(Box<Harness>),
+    Judge(BuiltIn, Box<Harness>),
     /// A driver, judged by the rules and by their reference.
-    Compare(Box<Harness>, Box<Reference>),
+    Compare(BuiltIn, Box<Harness>, Box<Reference>),
     /// Neither.
     RoundTrip,
 }
@@ -126,9 +126,9 @@ impl Runner {
                 let mut harness = Box::new(Harness::new(driver, map));
                 if target == Target::Locks {
                     harness.record(true);
-                    Work::Compare(harness, Box::default())
+                    Work::Compare(driver, harness, Box::default())
                 } else {
-                    Work::Judge(harness)
+                    Work::Judge(driver, harness)
                 }
             }
         };
@@ -150,23 +150,22 @@ impl Runner {
         let Runner { target, work, scenario, .. } = self;
         match work {
             Work::RoundTrip => round_trip::check(bytes).map_err(Violation::of_format),
-            Work::Judge(harness) => {
+            Work::Judge(driver, harness) => {
                 codec::decode_into(bytes, scenario);
                 target.focus().apply(scenario);
                 harness.run(scenario);
-                let driver = harness.driver();
                 let mut findings = harness.findings().iter();
                 match findings.find(|finding| finding.severity == Severity::Error) {
                     None => Ok(()),
-                    Some(finding) => Err(Violation::of_driver(finding, driver, scenario)),
+                    Some(finding) => Err(Violation::of_driver(finding, *driver, scenario)),
                 }
             }
-            Work::Compare(harness, reference) => {
+            Work::Compare(driver, harness, reference) => {
                 codec::decode_into(bytes, scenario);
                 harness.run(scenario);
                 reference
                     .compare(harness.events(), |_| ())
-                    .map_err(|found| Violation::of_rules(&found, harness.driver(), scenario))
+                    .map_err(|found| Violation::of_rules(&found, *driver, scenario))
             }
         }
     }
@@ -189,7 +188,7 @@ impl Runner {
     /// The coverage map of the driver's runs, if there is a driver.
     pub fn coverage(&mut self) -> Option<&mut CoverageMap> {
         match &mut self.work {
-            Work::Judge(harness) | Work::Compare(harness, _) => Some(harness.coverage()),
+            Work::Judge(_, harness) | Work::Compare(_, harness, _) => Some(harness.coverage()),
             Work::RoundTrip => None,
         }
     }
