@@ -23,6 +23,8 @@ pub mod findings;
 pub mod known;
 pub mod message;
 pub mod recorder;
+#[doc(hidden)]
+pub mod solo;
 pub mod worker;
 
 mod child;
@@ -33,7 +35,7 @@ mod novelty;
 mod sandbox;
 mod signals;
 
-pub use libfuzzer::INPUT_MAX;
+pub use libfuzzer::{INPUT_MAX, Mutation};
 pub use signals::{
     catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
 };
