@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod corpus;
 mod drivers;
 mod failure;
 mod fuzz;
@@ -56,6 +57,7 @@ enum Command {
     Show(show::Arguments),
     Pack(pack::Arguments),
     Rules(rules::Arguments),
+    Corpus(corpus::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
@@ -116,6 +118,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Show(arguments) => show::run(&arguments, &mut output),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
+        Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
     }?;

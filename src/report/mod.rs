@@ -7,11 +7,13 @@
 //!
 //! A report is a rendering of data: it judges nothing and runs nothing.
 
+pub mod heat;
 pub mod moment;
 pub(crate) mod number;
 pub mod page;
 pub mod perfetto;
 pub mod source;
+pub mod survey;
 pub mod timeline;
 pub mod words;
 
