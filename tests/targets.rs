@@ -22,8 +22,10 @@ fn runner(target: Target) -> Runner {
 
 /// The target's corpus, by name.
 fn corpus(target: Target) -> Vec<(String, Vec<u8>)> {
-    let folder = path("corpus").join(target.corpus());
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let folders = target.corpora().iter().map(|folder| path("corpus").join(folder));
+    let entries = folders.flat_map(|folder| {
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"))
+    });
     let mut files: Vec<_> = entries
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))

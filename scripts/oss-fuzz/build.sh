@@ -29,13 +29,14 @@ for source in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$source" .rs)
     cp "$built/$target" "$OUT/"
 
-    # What the puppet plays has one corpus, whoever judges it.
+    # What the puppet plays has one folder of seeds, whoever judges it.
     folder=$target
     if [ "$target" = locks ]; then
         folder=puppet
     fi
     seeds=$(mktemp -d)
-    for seed in "corpus/$folder"/*; do
+    for seed in "corpus/$folder"/* "corpus/merged/$target"/*; do
+        [ -f "$seed" ] || continue
         cp "$seed" "$seeds/$(sha1sum "$seed" | cut -d' ' -f1)"
     done
     (cd "$seeds" && find . -type f | sort | zip -q -X -@ "$OUT/${target}_seed_corpus.zip")

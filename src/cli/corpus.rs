@@ -9,6 +9,7 @@ use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::coverage::CoverageMap;
 use crate::engine::findings::write_whole;
+use crate::engine::minimal::{Candidate, fnv, minimal};
 use crate::harness::Harness;
 use crate::report::heat;
 use crate::report::number::counted;
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
     /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
     #[arg(long, value_name = "MODEL")]
     device: Option<String>,
-    /// Files, and folders of files, of inputs [default: corpus/DRIVER]
+    /// Files, and folders of files, of inputs [default: those in corpus/]
     inputs: Vec<PathBuf>,
     /// Write a page with heat maps
     #[arg(long, value_name = "FILE")]
@@ -41,6 +42,12 @@ pub(super) struct Arguments {
     /// Write the heat maps as SVG: FILE with a number before its ending, one for each
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Write the inputs that together cover all that the others do to an empty or new folder
+    ///
+    /// Each of them covers something that no other does. They are written as bytes, in the form that lockstorm writes,
+    /// and named for their content.
+    #[arg(long, value_name = "DIR")]
+    minimize: Option<PathBuf>,
     /// How to write what is covered
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -53,16 +60,18 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         Some(driver) => driver.into(),
         None => input::driver(&arguments.driver, arguments.device.as_deref())?,
     };
-    let folder = target.map_or_else(|| driver.corpus(), Target::corpus);
-    let given = match arguments.inputs.as_slice() {
-        [] => vec![Path::new("corpus").join(folder)],
-        inputs => inputs.to_vec(),
+    let given = match (arguments.inputs.as_slice(), target) {
+        ([], None) => vec![Path::new("corpus").join(driver.corpus())],
+        ([], Some(target)) => {
+            target.corpora().iter().map(|folder| Path::new("corpus").join(folder)).collect()
+        }
+        (inputs, _) => inputs.to_vec(),
     };
     let map: &'static mut CoverageMap = Box::leak(Box::default());
     let mut harness = Harness::open(&driver, map).map_err(|error| input::unusable(&error))?;
     harness.record(true);
     let mut survey = Survey::default();
-    let mut files = Vec::new();
+    let (mut files, mut candidates) = (Vec::new(), Vec::new());
     for path in &given {
         gather(path, true, &mut files)?;
     }
@@ -82,8 +91,15 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         if let Some(target) = target {
             target.focus().apply(&mut scenario);
         }
+        harness.coverage().clear();
         harness.run(&scenario);
         survey.add(harness.events());
+        if arguments.minimize.is_some() {
+            candidates.push(Candidate::new(&scenario, harness.coverage()));
+        }
+    }
+    if let Some(folder) = &arguments.minimize {
+        write_minimal(folder, candidates)?;
     }
     let title = format!("What {} covers of {}", counted(survey.runs, "input"), arguments.driver);
     write_pictures(arguments, &title, &survey)?;
@@ -92,6 +108,20 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         Format::Text => tell(&title, &survey, output),
     }
     Ok(Verdict::Clean)
+}
+
+/// Writes the inputs of a minimal corpus.
+fn write_minimal(folder: &Path, candidates: Vec<Candidate>) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| Failure::at("write", folder, reason(&error));
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    if std::fs::read_dir(folder).map_err(fail)?.next().is_some() {
+        return Err(Failure::new(format!("{} is not empty", folder.display())));
+    }
+    for bytes in minimal(candidates) {
+        let path = folder.join(format!("{:016x}.bin", fnv(&bytes)));
+        write_whole(&path, &bytes).map_err(|error| Failure::at("write", &path, reason(&error)))?;
+    }
+    Ok(())
 }
 
 /// The files at `path`; those of a folder by name, and of no folder in it.

@@ -22,6 +22,7 @@ pub mod campaign;
 pub mod findings;
 pub mod known;
 pub mod message;
+pub mod minimal;
 pub mod recorder;
 #[doc(hidden)]
 pub mod solo;

@@ -64,12 +64,16 @@ impl Target {
         Target::ALL.into_iter().find(|target| target.name() == name)
     }
 
-    /// Its folder in `corpus`. What the puppet plays has one folder, whoever judges it.
+    /// Its folders in `corpus`: seeds, and what campaigns found that no seed covers. What the puppet plays has one
+    /// folder of seeds, whoever judges it.
     #[must_use]
-    pub const fn corpus(self) -> &'static str {
+    pub const fn corpora(self) -> &'static [&'static str] {
         match self {
-            Target::Locks => "puppet",
-            _ => self.name(),
+            Target::Nvme => &["nvme", "merged/nvme"],
+            Target::Locks => &["puppet", "merged/locks"],
+            Target::Interrupts => &["interrupts", "merged/interrupts"],
+            Target::Lifecycle => &["lifecycle", "merged/lifecycle"],
+            Target::Scenario => &["scenario"],
         }
     }
 
