@@ -51,8 +51,12 @@ fn main() {
     }
 }
 
-fn seeds_of(driver: BuiltIn) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(driver.name())
+fn seeds_of(driver: BuiltIn) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(driver.name());
+    let entries = std::fs::read_dir(folder).expect("the seeds");
+    let mut seeds: Vec<_> = entries.map(|entry| entry.expect("a seed").path()).collect();
+    seeds.sort();
+    seeds
 }
 
 /// Runs one search, and prints each first finding as `WHAT RUNS`.
@@ -86,14 +90,14 @@ fn child(arguments: &[String]) {
                 let rule = finding.rule.rule().id;
                 if mistake.is_some() && finding.severity == Severity::Error {
                     println!("{} {runs}", mistake.map_or(String::new(), |m| format!("{m:?}")));
-                    std::process::exit(0);
+                    solo::end();
                 }
                 if mistake.is_none() && found.insert(rule) {
                     println!("{rule} {runs}");
                 }
             }
             if runs >= runs_max {
-                std::process::exit(0);
+                solo::end();
             }
         }
     });
