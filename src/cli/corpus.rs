@@ -101,7 +101,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     if let Some(folder) = &arguments.minimize {
         write_minimal(folder, candidates)?;
     }
-    let title = format!("What {} covers of {}", counted(survey.runs, "input"), arguments.driver);
+    let title = {
+        let verb = if survey.runs == 1 { "covers" } else { "cover" };
+        format!("What {} {verb} of {}", counted(survey.runs, "input"), arguments.driver)
+    };
     write_pictures(arguments, &title, &survey)?;
     match arguments.format {
         Format::Json => output.json(&Report::of(&survey)),
