@@ -12,8 +12,8 @@ use std::rc::Rc;
 
 use object::read::pe::PeFile64;
 use object::{Object, ObjectSection};
-use pdb_addr2line::ContextPdbData;
 use pdb_addr2line::pdb::PDB;
+use pdb_addr2line::{ContextPdbData, TypeFormatterFlags};
 
 use super::pe::{CodeView, Pe};
 
@@ -53,7 +53,7 @@ type Dwarf = addr2line::Context<gimli::EndianRcSlice<gimli::LittleEndian>>;
 
 /// Where names come from.
 enum Source {
-    Pdb(pdb_addr2line::Context<'static, 'static>),
+    Pdb(Box<pdb_addr2line::Context<'static, 'static>>),
     Dwarf(Box<Dwarf>),
     Nothing(String),
 }
@@ -169,9 +169,12 @@ fn read_pdb(path: &Path, code_view: &CodeView) -> Result<Source, String> {
         return Err("it belongs to another build of the driver".to_owned());
     }
     let data = ContextPdbData::try_from_pdb(pdb).map_err(|error| error.to_string())?;
+    let flags = TypeFormatterFlags::default() | TypeFormatterFlags::NO_ARGUMENTS;
     // The context borrows what it reads. A process asks for the names of its one driver until it ends.
     let data: &'static _ = Box::leak(Box::new(data));
-    data.make_context().map(Source::Pdb).map_err(|error| error.to_string())
+    let context =
+        data.make_context_with_formatter_flags(flags).map_err(|error| error.to_string())?;
+    Ok(Source::Pdb(Box::new(context)))
 }
 
 fn locate_in_pdb(context: &pdb_addr2line::Context<'_, '_>, offset: u32) -> Option<Location> {

@@ -103,8 +103,7 @@ impl Snapshot {
 
     /// Where page `index` begins.
     fn offset(&self, index: u32) -> u32 {
-        let spans = self.spans.iter().rev();
-        let span = spans.skip_while(|span| span.first > index).next();
+        let span = self.spans.iter().rev().find(|span| span.first <= index);
         span.map_or(0, |span| span.offsets.start + (index - span.first) * PAGE)
     }
 }

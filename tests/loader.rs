@@ -1,1 +1,0 @@
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
