@@ -246,7 +246,7 @@ impl fmt::Display for LoadError {
             Self::AddressTaken(base) => {
                 write!(
                     f,
-                    "linked without relocations for address {base:#x}, which is taken: link it with /fixed:no"
+                    "linked without relocations for address {base:#x}, which is not free here: link it with /fixed:no"
                 )
             }
             Self::Memory(what, error) => write!(f, "{what}: {error}"),

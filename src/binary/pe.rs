@@ -18,10 +18,14 @@ mod memory;
 mod tables;
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 
 pub use self::directories::{CodeView, Coverage, Guards};
 pub use self::memory::Memory;
+use super::error::LoadError;
 pub use super::error::PeError;
 
 /// Bytes of a page; each has its own protection.
@@ -29,6 +33,9 @@ pub const PAGE: u32 = 4096;
 
 /// The largest image that is taken. Storage drivers have a few hundred KiB; 64 MiB leaves room for debug sections.
 pub const IMAGE_MAX: u32 = 64 << 20;
+
+/// The longest file that is taken: an image and its signatures and unmapped debug sections.
+const FILE_MAX: u64 = 4 * IMAGE_MAX as u64;
 
 /// A driver's file, checked and laid out.
 #[derive(Debug)]
@@ -148,6 +155,24 @@ pub struct Export {
 }
 
 impl Pe {
+    /// Reads a driver's file, checks it and lays it out.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Read`] if it cannot be read, [`LoadError::Pe`] if it cannot run here.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let unreadable = |error| LoadError::Read(path.to_owned(), error);
+        let file = File::open(path).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        let length = file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64;
+        if length > FILE_MAX {
+            return Err(
+                PeError::TooMany { what: "bytes of file", count: length, limit: FILE_MAX }.into()
+            );
+        }
+        Ok(Self::parse(&bytes)?)
+    }
+
     /// Checks a file's bytes and lays them out.
     ///
     /// # Errors
@@ -165,7 +190,7 @@ impl Pe {
         let config = directories::config(&directories, &headers, &memory)?;
         let pe = Pe {
             preferred_base: headers.base,
-            movable: headers.movable && directories.relocations.size != 0,
+            movable: headers.movable,
             entry: headers.entry,
             initialisers: tables::initialisers(&headers, &relocations, &memory),
             coverage: Coverage::find(&headers.sections, &relocations),

@@ -125,7 +125,27 @@ impl Workshop {
 }
 
 fn parse(path: &Path) -> Pe {
-    Pe::parse(&fs::read(path).expect("the driver")).expect("a sound driver")
+    Pe::open(path).expect("a sound driver")
+}
+
+#[test]
+fn a_compiled_driver_cut_off_anywhere_is_refused() {
+    let Some(workshop) = Workshop::open("cut") else { return };
+    workshop.compile("cut", SOURCE, &["-g", "-gdwarf"]);
+    let whole = fs::read(workshop.link(&["cut"], &["/debug:dwarf"])).expect("the driver");
+    assert!(Pe::parse(&whole).is_ok());
+    for length in 1..whole.len() {
+        match Pe::parse(&whole[..length]) {
+            Err(error) => assert!(
+                error.to_string().starts_with("truncated: "),
+                "cut off at {length}: {error}"
+            ),
+            // Behind the names of the sections the linker fills up its last block.
+            Ok(_) => {
+                assert!(whole[length..].iter().all(|&byte| byte == 0) && whole.len() - length < 512)
+            }
+        }
+    }
 }
 
 extern "win64" fn initialize() -> u32 {

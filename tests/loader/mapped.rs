@@ -126,6 +126,30 @@ fn a_driver_that_insists_on_its_address_gets_it_or_an_error() {
 }
 
 #[test]
+fn a_driver_in_which_nothing_has_to_move_can_lie_anywhere() {
+    let mut driver = Driver::sound();
+    driver.directory(RELOCATIONS, 0, 0).directory(CONFIG, 0, 0);
+    let (_, image) = map(&driver, 0x3d_0000_0000);
+    assert_eq!(image.base(), 0x3d_0000_0000);
+    assert_eq!(
+        word(&image, POINTERS[0]),
+        PREFERRED_BASE + u64::from(HELPER),
+        "no relocation, no change"
+    );
+}
+
+#[test]
+fn a_file_is_read_or_the_error_names_it() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join("small.sys");
+    fs::write(&path, Driver::sound().0).expect("a file");
+    assert_eq!(Pe::open(&path).expect("a sound driver").entry, ENTRY);
+    let error = Pe::open(&folder.join("nothing.sys")).expect_err("no such file").to_string();
+    assert!(error.contains("nothing.sys cannot be read: No such file"), "{error}");
+    assert!(Pe::open(folder).expect_err("a folder").to_string().contains("cannot be read"));
+}
+
+#[test]
 fn two_drivers_lie_at_two_of_the_fixed_addresses() {
     let pe = Pe::parse(&Driver::sound().0).expect("a sound driver");
     let images = [(); 2].map(|()| Image::map(&pe, Placement::Fixed).expect("a free address"));
@@ -288,6 +312,28 @@ fn coverage_is_where_the_compiler_put_it() {
     assert!(points.iter().all(|point| point.address == image.base() + HELPER as usize));
 }
 
+#[test]
+fn coverage_is_found_with_and_without_markers_and_table() {
+    let find = |spoil: fn(&mut Driver) -> &mut Driver| {
+        let mut driver = Driver::sound();
+        spoil(&mut driver);
+        let coverage = Pe::parse(&driver.0).expect("a sound driver").coverage;
+        coverage.map(|coverage| (coverage.counters, coverage.table.is_some()))
+    };
+    assert_eq!(find(|d| d), Some((0x8008..0x800b, true)));
+    assert_eq!(find(|d| d.section(3, 8, 3)), Some((0x8000..0x8003, true)), "no marker");
+    assert_eq!(find(|d| d.section(3, 8, 2)), None, "fewer counters than entries");
+    assert_eq!(
+        find(|d| d.section(4, 8, 0x30)),
+        None,
+        "a table that is cut off, and counters without room"
+    );
+    let found = find(|d| d.section(3, 8, 0x20).put(SECTION_TABLE + 4 * 40, b".other"));
+    assert_eq!(found, Some((0x8000..0x8020, false)), "no table: every byte may be a counter");
+    assert_eq!(find(|d| d.section(3, 36, 0x4000_0040)), None, "counters that cannot count");
+    assert_eq!(find(|d| d.put(SECTION_TABLE + 3 * 40, b".other")), None);
+}
+
 /// Pseudo-random numbers, the same in every run.
 struct Random(u64);
 
@@ -389,8 +435,8 @@ fn no_mutant_makes_the_loader_panic_or_write_outside_the_image() {
             continue;
         };
         taken += 1;
+        rehearse(&driver.0).expect("it can be mapped anywhere");
         if !pe.movable {
-            rehearse(&driver.0).expect("it can be mapped anywhere");
             continue;
         }
         let fence = Fence::around(base, pe.size() as usize);

@@ -94,6 +94,7 @@ const PLACES: &[Case] = &[
     ("small alignment", |d| d.put32(OPTIONAL_HEADER + 32, 0x80), "aligned to 0x80 bytes"),
     ("odd alignment", |d| d.put32(OPTIONAL_HEADER + 32, 0x3000), "aligned to 0x3000 bytes"),
     ("odd base", |d| d.put64(OPTIONAL_HEADER + 24, 0x1_4000_1000), "base address 0x140001000"),
+    ("no base", |d| d.put64(OPTIONAL_HEADER + 24, 0), "base address 0x0 is"),
     ("last base", |d| d.put64(OPTIONAL_HEADER + 24, !0xffff), "base address 0xffffffffffff0000"),
     (
         "headers elsewhere",

@@ -7,7 +7,7 @@ use object::pe;
 
 use super::headers::Headers;
 use super::memory::Memory;
-use super::{PeError, Section, inside};
+use super::{Access, PeError, Section, inside};
 
 /// One directory; an absent one has address and size 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,8 +223,9 @@ fn read_code_view(data: &[u8]) -> Option<CodeView> {
 
 /// SanitizerCoverage's sections, which clang's `-fsanitize-coverage=inline-8bit-counters,pc-table` makes.
 ///
-/// Both may begin with a marker, eight bytes of zero that give the section's start a name. How many counters
-/// there are, the table tells: each of its entries begins with an address, which must be relocated.
+/// Before and behind the counters and the table lie markers, a few bytes of zero that give their ends a name, in
+/// the same section or, if the compiler that made them thought of other protections, in one of the same name. How
+/// many counters there are, the table tells: each of its entries begins with an address, which is relocated.
 ///
 /// <https://clang.llvm.org/docs/SanitizerCoverage.html>
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,13 +239,25 @@ pub struct Coverage {
 /// Bytes of one entry of the table.
 const ENTRY: u32 = 16;
 
+/// Bytes of the marker before the counters; the compiler takes it to be so long.
+const MARKER: u32 = 8;
+
 impl Coverage {
     pub(super) fn find(sections: &[Section], relocations: &[u32]) -> Option<Self> {
-        let named = |name: &str| sections.iter().find(|section| section.name == name);
-        let counters = named(".SCOV").or_else(|| named(".SCOV$CM"))?;
-        let table = named(".SCOVP").or_else(|| named(".SCOVP$M"));
-        let exact = table.and_then(|table| Self::match_up(counters, table, relocations));
-        Some(exact.unwrap_or(Coverage { counters: counters.range(), table: None }))
+        let counters = sections
+            .iter()
+            .filter(|section| section.name == ".SCOV" && section.access == Access::Write);
+        let counters = counters.max_by_key(|section| section.size)?;
+        let tables = sections.iter().filter(|section| section.name == ".SCOVP");
+        let exact = tables
+            .filter_map(|table| Self::match_up(counters, table, relocations))
+            .max_by_key(|c| c.counters.len());
+        // No table: then every byte may be a counter, unless there is room for the two markers only.
+        let rough = || {
+            (counters.size > 2 * MARKER)
+                .then(|| Coverage { counters: counters.range(), table: None })
+        };
+        exact.or_else(rough)
     }
 
     /// Counters and table, if the table is one unbroken run of entries and there are as many counters.
@@ -257,10 +270,9 @@ impl Coverage {
         let count = sites.len() as u32;
         let unbroken = sites.iter().zip(0..).all(|(site, index)| *site == first + index * ENTRY);
         let end = first + count * ENTRY;
-        // The counters have a marker if the table has one.
-        let start = if first == range.start { counters.address } else { counters.address + 8 };
-        let fits = end <= range.end && start + count <= counters.range().end;
-        (unbroken && fits)
+        let spare = counters.size.checked_sub(count)?;
+        let start = if spare < MARKER { counters.address } else { counters.address + MARKER };
+        (unbroken && end <= range.end)
             .then(|| Coverage { counters: start..start + count, table: Some(first..end) })
     }
 }

@@ -1,9 +1,9 @@
 //! The headers of a file: whether it is a driver for this processor at all, and where its sections go.
 
 use object::pe;
-use object::read::ReadRef;
-use object::read::coff::CoffHeader;
-use object::{LittleEndian as LE, pod::Pod};
+use object::pod::Pod;
+use object::read::{ReadRef, StringTable};
+use object::{LittleEndian as LE, U32};
 
 use super::directories::Directories;
 use super::{Access, IMAGE_MAX, PAGE, PeError, Section};
@@ -11,7 +11,8 @@ use super::{Access, IMAGE_MAX, PAGE, PeError, Section};
 /// Windows refuses more sections than this in an image.
 const SECTIONS_MAX: usize = 96;
 
-/// Every base address is a multiple of the granularity in which Windows reserves addresses.
+/// Every base address is a multiple of the granularity in which Windows reserves addresses, and none is 0, where
+/// an image would make null pointers good.
 const BASE_GRANULARITY: u64 = 64 << 10;
 
 /// What the headers say, checked.
@@ -150,7 +151,8 @@ fn check_optional_header(optional: &pe::ImageOptionalHeader64) -> Result<(), PeE
         });
     }
     let base = optional.image_base.get(LE);
-    if !base.is_multiple_of(BASE_GRANULARITY) || base.checked_add(u64::from(IMAGE_MAX)).is_none() {
+    let possible = BASE_GRANULARITY..u64::MAX - u64::from(IMAGE_MAX);
+    if !base.is_multiple_of(BASE_GRANULARITY) || !possible.contains(&base) {
         return Err(PeError::Base(base));
     }
     Ok(())
@@ -186,12 +188,7 @@ fn sections(
             limit: SECTIONS_MAX as u64,
         });
     }
-    let strings = file.symbols(bytes).map_err(|_| PeError::Truncated {
-        what: "the symbol table".into(),
-        end: u64::from(file.pointer_to_symbol_table.get(LE)),
-        length: bytes.len() as u64,
-    })?;
-    let strings = strings.strings();
+    let strings = strings(bytes, file)?;
     let mut raw = Vec::with_capacity(count);
     for _ in 0..count {
         let header: &pe::ImageSectionHeader = take(bytes, &mut table, "the section table")?;
@@ -205,6 +202,23 @@ fn sections(
         sections.push(layout.place(bytes, name, header)?);
     }
     Ok(sections)
+}
+
+/// Finds the names of sections that are longer than a section header has room for.
+fn strings<'a>(bytes: &'a [u8], file: &pe::ImageFileHeader) -> Result<StringTable<'a>, PeError> {
+    let length = bytes.len() as u64;
+    let start = u64::from(file.pointer_to_symbol_table.get(LE));
+    if start == 0 {
+        return Ok(StringTable::default());
+    }
+    let symbols = u64::from(file.number_of_symbols.get(LE)) * pe::IMAGE_SIZEOF_SYMBOL as u64;
+    let mut offset = start + symbols;
+    let size: &U32<LE> = take(bytes, &mut offset, "the symbol table")?;
+    let end = start + symbols + u64::from(size.get(LE));
+    if end > length {
+        return Err(PeError::Truncated { what: "the string table".into(), end, length });
+    }
+    Ok(StringTable::new(bytes, start + symbols, end))
 }
 
 /// The headers reach at least to the end of the section table, and no farther than the file and the image.

@@ -1,5 +1,7 @@
 //! An image laid out as in memory, read only through checked offsets.
 
+use std::fmt;
+
 use object::pod::{Pod, from_bytes};
 
 use super::headers::Headers;
@@ -9,8 +11,13 @@ use super::{PAGE, PeError};
 const TEXT_MAX: usize = 512;
 
 /// An image before relocation, every byte at its offset from the base.
-#[derive(Debug)]
 pub struct Memory(Vec<u8>);
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} bytes)", self.0.len())
+    }
+}
 
 impl Memory {
     /// Puts headers and sections where they belong. What the headers say has been checked.
