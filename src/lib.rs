@@ -29,6 +29,8 @@ pub mod miniport;
 pub mod rules;
 pub mod storport;
 
+#[cfg(feature = "binary")]
+pub mod binary;
 #[cfg(feature = "host")]
 pub mod coverage;
 #[cfg(feature = "host")]
