@@ -275,3 +275,6 @@ fn cause(context: &Context<'_>, in_guard: bool) -> Option<Cause> {
 fn is_non_canonical(address: usize) -> bool {
     (address.cast_signed() << 16 >> 16).cast_unsigned() != address
 }
+
+#[cfg(test)]
+mod tests;
