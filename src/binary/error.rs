@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::pe::Import;
+use crate::event::Cause;
 
 /// Why the bytes of a file are not a driver that can run here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +233,66 @@ pub enum LoadError {
     Memory(&'static str, io::Error),
     /// Imports that have no counterpart here: all of them.
     Unresolved(Vec<Import>),
+    /// DriverEntry failed.
+    Entry(EntryError),
+}
+
+/// Why a driver did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// DriverEntry returned this NTSTATUS.
+    Status(u32),
+    /// It did not call StorPortInitialize.
+    NeverInitialized,
+    /// It called, at this place, a routine that needs an adapter.
+    NeedsAdapter(String),
+    /// It did what would have stopped Windows, or what has no model.
+    Crashed {
+        /// What it was.
+        cause: Cause,
+        /// Where.
+        place: String,
+        /// The routine without a model.
+        routine: Option<&'static str>,
+    },
+    /// It asks for more memory of a kind than the machine has.
+    TooLarge {
+        /// The field of HW_INITIALIZATION_DATA.
+        field: &'static str,
+        /// How many bytes it asks for.
+        bytes: u32,
+        /// How many there can be.
+        most: u32,
+    },
+    /// This routine of HW_INITIALIZATION_DATA is missing, or no code of the driver's.
+    NoRoutine(&'static str),
+}
+
+impl fmt::Display for EntryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "DriverEntry returns {status:#010x}"),
+            Self::NeverInitialized => {
+                f.write_str("DriverEntry does not call StorPortInitialize: not a StorPort miniport")
+            }
+            Self::NeedsAdapter(place) => {
+                write!(f, "DriverEntry calls a routine that needs an adapter, at {place}")
+            }
+            Self::Crashed { place, routine: Some(routine), .. } => {
+                write!(f, "DriverEntry calls {routine}, which has no model, at {place}")
+            }
+            Self::Crashed { cause, place, routine: None } => {
+                write!(f, "DriverEntry stops: {cause}, at {place}")
+            }
+            Self::TooLarge { field, bytes, most } => {
+                write!(f, "{field} is {bytes} bytes; the machine has room for {most}")
+            }
+            Self::NoRoutine(routine) => {
+                write!(f, "{routine} is missing, or no code of the driver's")
+            }
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -251,6 +312,7 @@ impl fmt::Display for LoadError {
             }
             Self::Memory(what, error) => write!(f, "{what}: {error}"),
             Self::Unresolved(imports) => write_unresolved(f, imports),
+            Self::Entry(error) => error.fmt(f),
         }
     }
 }
@@ -260,7 +322,10 @@ impl std::error::Error for LoadError {
         match self {
             Self::Read(_, error) | Self::Memory(_, error) => Some(error),
             Self::Pe(error) => Some(error),
-            Self::NoAddress { .. } | Self::AddressTaken(_) | Self::Unresolved(_) => None,
+            Self::NoAddress { .. }
+            | Self::AddressTaken(_)
+            | Self::Unresolved(_)
+            | Self::Entry(_) => None,
         }
     }
 }

@@ -182,8 +182,7 @@ impl<S: Sink + 'static> Call<S> {
     pub(super) fn may_read(&self, address: usize, bytes: usize) -> bool {
         match self.machine {
             Some(port) if port.is_driver_memory(address, bytes) => true,
-            Some(_) => ranges::is_image(address, bytes),
-            None => load::is_memory(address, bytes) || ranges::is_image(address, bytes),
+            _ => ranges::is_readable(address, bytes) || load::is_memory(address, bytes),
         }
     }
 
@@ -192,8 +191,7 @@ impl<S: Sink + 'static> Call<S> {
     pub(super) fn may_write(&self, address: usize, bytes: usize) -> bool {
         match self.machine {
             Some(port) if port.is_driver_memory(address, bytes) => true,
-            Some(_) => ranges::is_writable(address, bytes),
-            None => load::is_memory(address, bytes) || ranges::is_writable(address, bytes),
+            _ => ranges::is_writable(address, bytes) || load::is_memory(address, bytes),
         }
     }
 

@@ -6,13 +6,15 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use corosensei::stack::{DefaultStack, Stack as _};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::frame::IMAGE_STRIDE;
-use super::ranges;
+use super::watch::{Hooks, Region, Stacks, Watch};
 use crate::event::Cause;
 use crate::storport::HwInitializationData;
 
@@ -40,8 +42,10 @@ pub(super) enum Failure {
 
 /// Bytes of DriverEntry's stack.
 const STACK_BYTES: usize = 512 * 1024;
+/// Bytes at its low end that nobody can access: a page.
+const GUARD_BYTES: usize = 4096;
 /// Where DRIVER_OBJECT and the registry path lie: one place in every process, as all that a driver can keep.
-const OBJECTS_AT: usize = 5 * IMAGE_STRIDE;
+const OBJECTS_AT: usize = 4 * IMAGE_STRIDE;
 const OBJECTS_BYTES: usize = 0x2000;
 /// The size of DRIVER_OBJECT, and where it keeps the driver's extension.
 const DRIVER_OBJECT_BYTES: u16 = 0x150;
@@ -50,6 +54,8 @@ const DRIVER_EXTENSION_AT: usize = 0x400;
 const REGISTRY_PATH_AT: usize = 0x800;
 const REGISTRY_PATH_TEXT_AT: usize = 0x810;
 const REGISTRY_PATH: &str = r"\Registry\Machine\System\CurrentControlSet\Services\driver";
+
+static OBJECTS_THERE: AtomicBool = AtomicBool::new(false);
 
 /// A load under way.
 struct Loading {
@@ -70,19 +76,30 @@ fn loading<'a>() -> Option<&'a Loading> {
     unsafe { LOADING.get().as_ref() }
 }
 
-/// Runs DriverEntry at `entry`.
+/// Runs DriverEntry at `entry`, a function of the image at `image`, whose faults reach `hooks`.
+///
+/// # Errors
+///
+/// The outer error is the system's, which refuses a stack or a handler; the inner one is the driver's.
 ///
 /// # Safety
 ///
 /// It is a function of a mapped and bound image of a driver.
-pub(super) unsafe fn start(entry: usize) -> Result<Initialized, Failure> {
+pub(super) unsafe fn start(
+    entry: usize,
+    image: Range<usize>,
+    hooks: &dyn Hooks,
+) -> io::Result<Result<Initialized, Failure>> {
     type DriverEntry = unsafe extern "win64" fn(usize, usize) -> u32;
     // SAFETY: the caller's promise; a function pointer has the size of an address.
     let entry = unsafe { std::mem::transmute::<usize, DriverEntry>(entry) };
-    let stack = DefaultStack::new(STACK_BYTES).expect("memory for DriverEntry's stack");
+    let stack = DefaultStack::new(STACK_BYTES)?;
+    let (start, end) = (stack.limit().get(), stack.base().get());
+    let stacks = vec![Stacks { start, count: 1, bytes: end - start, guard: GUARD_BYTES }];
+    let watch = Watch::new(Region { image, stacks, window: 0..0 }, hooks)?;
     let loading = Loading {
         yielder: Cell::new(std::ptr::null()),
-        stack: stack.limit().get()..stack.base().get(),
+        stack: start + GUARD_BYTES..end,
         initialized: Cell::new(None),
         called_from: Cell::new(0),
     };
@@ -95,7 +112,10 @@ pub(super) unsafe fn start(entry: usize) -> Result<Initialized, Failure> {
         // SAFETY: as above; the objects are what DriverEntry takes.
         unsafe { entry(OBJECTS_AT, OBJECTS_AT + REGISTRY_PATH_AT) }
     });
-    let result = match coroutine.resume(()) {
+    let watching = watch.on();
+    let left = coroutine.resume(());
+    drop(watching);
+    let result = match left {
         CoroutineResult::Return(0) => loading.initialized.get().ok_or(Failure::NeverInitialized),
         CoroutineResult::Return(status) => Err(Failure::Status(status)),
         CoroutineResult::Yield(failure) => {
@@ -105,7 +125,7 @@ pub(super) unsafe fn start(entry: usize) -> Result<Initialized, Failure> {
         }
     };
     LOADING.set(outer);
-    result
+    Ok(result)
 }
 
 /// Makes DRIVER_OBJECT and the registry path, if they are not there yet.
@@ -133,17 +153,22 @@ fn objects() {
         at(REGISTRY_PATH_AT + 8).cast::<usize>().write(OBJECTS_AT + REGISTRY_PATH_TEXT_AT);
         at(REGISTRY_PATH_TEXT_AT).cast::<u16>().copy_from(text.as_ptr(), text.len());
     }
-    ranges::register(
-        OBJECTS_AT,
-        ranges::Known { bytes: OBJECTS_BYTES, writable: vec![0..OBJECTS_BYTES], code: Vec::new() },
-    );
+    OBJECTS_THERE.store(true, Ordering::Release);
 }
 
-/// Whether the bytes lie in memory that DriverEntry may use, the image aside.
+/// Whether the bytes lie in the objects that DriverEntry was given, which stay.
+fn is_objects(address: usize, bytes: usize) -> bool {
+    (OBJECTS_AT..OBJECTS_AT + OBJECTS_BYTES).contains(&address)
+        && bytes <= OBJECTS_AT + OBJECTS_BYTES - address
+        && OBJECTS_THERE.load(Ordering::Acquire)
+}
+
+/// Whether the bytes lie in memory that DriverEntry got: its objects, and its stack while it runs.
 pub(super) fn is_memory(address: usize, bytes: usize) -> bool {
-    loading().is_some_and(|loading| {
-        loading.stack.contains(&address) && bytes <= loading.stack.end - address
-    })
+    is_objects(address, bytes)
+        || loading().is_some_and(|loading| {
+            loading.stack.contains(&address) && bytes <= loading.stack.end - address
+        })
 }
 
 /// Notes where an import was called from.

@@ -1,90 +1,71 @@
 //! Which addresses belong to images: what a driver may point into besides the machine's own memory.
 //!
 //! Images lie on multiples of [`IMAGE_STRIDE`], so the one table of the process is found by a division, and a check
-//! on the hot path takes no lock. What a table entry points to lives as long as the process: images are few.
+//! on the hot path takes no lock.
 
-use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::frame::IMAGE_STRIDE;
+use super::image::Image;
 
-/// Slots for images; the first ones, below the first image's address, stay empty.
+/// Multiples of [`IMAGE_STRIDE`] at which an image can lie.
 const SLOTS: usize = 256;
 
-/// What is known of one image.
-pub(super) struct Known {
-    /// Bytes from its base.
-    pub(super) bytes: usize,
-    /// Offsets of its writable sections.
-    pub(super) writable: Vec<Range<usize>>,
-    /// Offsets of its executable sections.
-    pub(super) code: Vec<Range<usize>>,
-}
+static IMAGES: [AtomicPtr<Image>; SLOTS] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
 
-static IMAGES: [AtomicPtr<Known>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
+/// An image that handlers know, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Registered(NonNull<Image>);
 
-/// Makes the image at `base` known, in place of the one that was there before.
-pub(super) fn register(base: usize, known: Known) {
-    if let Some(slot) = IMAGES.get(base / IMAGE_STRIDE) {
-        slot.store(Box::into_raw(Box::new(known)), Ordering::Release);
+impl Registered {
+    /// Makes an image known; `None` if it does not lie where images must.
+    ///
+    /// # Safety
+    ///
+    /// The image stays in place, and nobody has it exclusively, as long as the result lives.
+    pub(super) unsafe fn new(image: NonNull<Image>) -> Option<Self> {
+        // SAFETY: the contract.
+        let base = unsafe { image.as_ref() }.base();
+        let slot = IMAGES.get(base / IMAGE_STRIDE).filter(|_| base % IMAGE_STRIDE == 0)?;
+        slot.store(image.as_ptr(), Ordering::Release);
+        Some(Registered(image))
     }
 }
 
-/// The image at that base is gone.
-pub(super) fn forget(base: usize) {
-    if let Some(slot) = IMAGES.get(base / IMAGE_STRIDE) {
-        slot.store(std::ptr::null_mut(), Ordering::Release);
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: `new`'s contract.
+        let base = unsafe { self.0.as_ref() }.base();
+        IMAGES[base / IMAGE_STRIDE].store(std::ptr::null_mut(), Ordering::Release);
     }
 }
 
-/// The image whose slot an address is in, and the offset there.
+/// The image in whose gigabyte an address is.
 #[inline]
-fn find(address: usize) -> Option<(&'static Known, usize)> {
-    let known = IMAGES.get(address / IMAGE_STRIDE)?.load(Ordering::Acquire);
-    // SAFETY: NULL, or from `register`, which leaks it.
-    unsafe { known.as_ref() }.map(|known| (known, address % IMAGE_STRIDE))
+fn find<'a>(address: usize) -> Option<&'a Image> {
+    let image = IMAGES.get(address / IMAGE_STRIDE)?.load(Ordering::Acquire);
+    // SAFETY: NULL or registered; code that asks runs for a driver, whose image outlives the call.
+    unsafe { image.as_ref() }
 }
 
-/// Whether all the bytes lie in an image.
+/// Whether all the bytes lie in a section of an image.
 #[inline]
-pub(super) fn is_image(address: usize, bytes: usize) -> bool {
-    find(address)
-        .is_some_and(|(known, offset)| offset <= known.bytes && bytes <= known.bytes - offset)
+pub(super) fn is_readable(address: usize, bytes: usize) -> bool {
+    find(address).is_some_and(|image| image.readable(address, bytes))
 }
 
-fn is_in(sections: &[Range<usize>], offset: usize, bytes: usize) -> bool {
-    sections.iter().any(|section| section.contains(&offset) && bytes <= section.end - offset)
-}
-
-/// Whether all the bytes lie in one writable section.
+/// Whether all the bytes lie in variables of an image; they count as written from here on.
 #[inline]
 pub(super) fn is_writable(address: usize, bytes: usize) -> bool {
-    find(address).is_some_and(|(known, offset)| is_in(&known.writable, offset, bytes))
+    find(address).is_some_and(|image| image.writable(address, bytes))
 }
 
-/// Whether the address lies in an executable section.
+/// Whether the address lies in code of an image.
 #[inline]
 pub(super) fn is_code(address: usize) -> bool {
-    find(address).is_some_and(|(known, offset)| is_in(&known.code, offset, 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sections_bound_what_may_be_done_with_an_address() {
-        let base = 200 * IMAGE_STRIDE;
-        register(
-            base,
-            Known { bytes: 0x5000, writable: vec![0x3000..0x4000], code: vec![0x1000..0x2000] },
-        );
-        assert!(is_image(base, 0x5000) && !is_image(base, 0x5001) && !is_image(base + 0x5001, 0));
-        assert!(is_writable(base + 0x3FFF, 1) && !is_writable(base + 0x3FFF, 2));
-        assert!(!is_writable(base + 0x2FFF, 1) && !is_writable(base + 0x3000, usize::MAX));
-        assert!(is_code(base + 0x1000) && !is_code(base + 0x2000));
-        forget(base);
-        assert!(!is_image(base, 1) && !is_code(base + 0x1000));
-        assert!(!is_image(usize::MAX, 1) && !is_image(0, 1));
-    }
+    // The driver of this crate's own tests is the test program.
+    find(address).is_some_and(|image| image.executable(address))
+        || cfg!(test) && address > SLOTS * IMAGE_STRIDE
 }

@@ -19,7 +19,7 @@ pub(super) const SRB_EXTENSION_BYTES: usize = SLOT - SRB_EXTENSION_AT;
 /// Bytes of a request's data buffer: the longest transfer plus its offset in the first page.
 pub(super) const DATA_BYTES: usize = 8 * PAGE;
 /// Address of the register range, as a driver sees it; nothing lies there, register access is by DDI.
-pub(super) const REGISTERS_AT: usize = 0x7000_0000;
+pub const REGISTERS_AT: usize = 0x7000_0000;
 /// Physical address of the register range.
 pub(super) const REGISTERS_PHYSICAL: u64 = 0xFEB0_0000;
 
@@ -99,6 +99,16 @@ impl Memory {
     pub(super) fn stack(&self, processor: usize) -> (usize, usize) {
         let guard = self.start() + STACKS_AT + processor * STACK;
         (guard + STACK, guard)
+    }
+
+    /// Where all stacks lie.
+    pub(super) fn stacks(&self) -> super::StackLayout {
+        super::StackLayout {
+            start: self.start() + STACKS_AT,
+            count: PROCESSORS_MAX,
+            bytes: STACK,
+            guard: GUARD,
+        }
     }
 
     fn start(&self) -> usize {
