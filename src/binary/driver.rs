@@ -131,18 +131,19 @@ impl<S: Sink + 'static> Compiled<S> {
     fn entry_error(&self, failure: Failure, file: &DriverFile) -> LoadError {
         let place = |address: usize| {
             let symbols = file.symbols();
-            self.image().offset(address).map_or_else(
-                || format!("{address:#x}"),
-                |offset| symbols.describe_call(offset),
-            )
+            self.image()
+                .offset(address)
+                .map_or_else(|| format!("{address:#x}"), |offset| symbols.describe_call(offset))
         };
         LoadError::Entry(match failure {
             Failure::Status(status) => EntryError::Status(status),
             Failure::NeverInitialized => EntryError::NeverInitialized,
             Failure::NeedsMachine(address) => EntryError::NeedsAdapter(place(address)),
-            Failure::Crashed(cause, address) => {
-                EntryError::Crashed { cause, place: place(address), routine: self.unmodelled(address) }
-            }
+            Failure::Crashed(cause, address) => EntryError::Crashed {
+                cause,
+                place: place(address),
+                routine: self.unmodelled(address),
+            },
         })
     }
 
@@ -265,7 +266,8 @@ fn bind<S: Sink + 'static>(image: &mut Image, pe: &Pe) -> Result<Unmodelled, Loa
 fn reserve_registers() {
     static RESERVED: Once = Once::new();
     RESERVED.call_once(|| {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+        let flags =
+            libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
         let wanted = std::ptr::without_provenance_mut(REGISTERS);
         // SAFETY: NOREPLACE maps where nothing is, or not at all; nothing is ever read or written there. Where it
         // fails something else lies there, and an access that does not fault reads that.

@@ -56,8 +56,7 @@ impl<S: Sink + 'static> Hooks for MachineHooks<S> {
 
     fn port_read(&self, at: usize, number: u16, bytes: usize) -> u32 {
         let empty = u32::MAX >> (32 - bytes * 8);
-        self.port(at)
-            .map_or(empty, |port| port.called(Ddi::ReadPort, number.into(), || empty))
+        self.port(at).map_or(empty, |port| port.called(Ddi::ReadPort, number.into(), || empty))
     }
 
     fn port_write(&self, at: usize, number: u16, _: usize, value: u32) {

@@ -12,8 +12,7 @@ use super::image::Image;
 /// Multiples of [`IMAGE_STRIDE`] at which an image can lie.
 const SLOTS: usize = 256;
 
-static IMAGES: [AtomicPtr<Image>; SLOTS] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
+static IMAGES: [AtomicPtr<Image>; SLOTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS];
 
 /// An image that handlers know, as long as this lives.
 #[derive(Debug)]
