@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -140,7 +141,9 @@ impl Symbols {
         let path = path.ok_or_else(|| {
             format!("there is no {} beside the driver", base_name(&code_view.path))
         })?;
-        read_pdb(path, code_view).map_err(|why| format!("{}: {why}", path.display()))
+        let source = survive(|| read_pdb(path, code_view))
+            .unwrap_or_else(|| Err("it is damaged".to_owned()));
+        source.map_err(|why| format!("{}: {why}", path.display()))
     }
 
     fn open_dwarf(&self) -> Result<Source, String> {
@@ -158,6 +161,11 @@ impl Symbols {
             .map(|dwarf| Source::Dwarf(Box::new(dwarf)))
             .map_err(|error: gimli::Error| error.to_string())
     }
+}
+
+/// Reads debugging information; `None` if its reader panics, as those for program databases do on damaged ones.
+fn survive<T>(read: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Reads a program database that belongs to the driver.

@@ -287,6 +287,32 @@ fn names_come_from_dwarf() {
     check_names(&driver, "inside.c");
 }
 
+#[test]
+fn damaged_debugging_information_costs_no_more_than_the_names() {
+    let Some(workshop) = Workshop::open("damaged") else { return };
+    workshop.compile("beside", SOURCE, &["-g", "-gcodeview"]);
+    workshop.compile("within", SOURCE, &["-g", "-gdwarf"]);
+    let beside = workshop.link(&["beside"], &["/debug"]);
+    let within = workshop.link(&["within"], &["/debug:dwarf"]);
+    for (driver, damaged) in [(&beside, beside.with_extension("pdb")), (&within, within.clone())] {
+        let pe = parse(driver);
+        let sound = fs::read(&damaged).expect("the debugging information");
+        for round in 0..200 {
+            let mut bytes = sound.clone();
+            // The headers, by which a PDB is known to belong to its driver, stay mostly whole.
+            let place = 0x400 + round * (bytes.len() - 0x410) / 200;
+            bytes[place..place + 8].fill(0xff);
+            fs::write(&damaged, bytes).expect("the debugging information");
+            let symbols = Symbols::new(driver, &pe);
+            for offset in pe.sections[0].range() {
+                assert!(!symbols.describe(offset).is_empty());
+            }
+        }
+        fs::write(&damaged, "nonsense").expect("the debugging information");
+        assert!(Symbols::new(driver, &pe).missing().is_some());
+    }
+}
+
 fn check_names(driver: &Path, file: &str) {
     let pe = parse(driver);
     let symbols = Symbols::new(driver, &pe);
