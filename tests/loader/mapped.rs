@@ -122,7 +122,16 @@ fn a_driver_that_insists_on_its_address_gets_it_or_an_error() {
     let first = Image::map(&pe, Placement::Fixed).expect("the address is free");
     assert_eq!(first.base(), 0x32_0000_0000);
     let error = Image::map(&pe, Placement::Fixed).expect_err("the address is taken");
-    assert!(matches!(error, LoadError::AddressTaken(0x32_0000_0000)), "{error}");
+    assert!(matches!(error, LoadError::Immovable(0x32_0000_0000)), "{error}");
+    let error = Image::map(&pe, Placement::At(0x3e_0000_0000)).expect_err("another address");
+    assert!(
+        error.to_string().starts_with("linked without relocations for address 0x3200000000"),
+        "{error}"
+    );
+    // Between the addresses for drivers.
+    driver.put64(OPTIONAL_HEADER + 24, 0x32_1000_0000);
+    let pe = Pe::parse(&driver.0).expect("a driver without relocations");
+    assert!(matches!(Image::map(&pe, Placement::Fixed), Err(LoadError::Immovable(_))));
 }
 
 #[test]
