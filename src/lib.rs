@@ -22,6 +22,7 @@
 //! | `binary` | a compiled driver on the machine (feature `binary`, x86-64 Linux) | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -47,3 +48,5 @@ pub mod scenario;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod engine;
+#[cfg(feature = "cli")]
+pub mod report;
