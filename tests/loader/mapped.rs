@@ -213,6 +213,18 @@ fn sections_are_protected_as_they_ask_and_code_is_never_writable() {
 }
 
 #[test]
+fn only_the_end_of_an_image_is_thrown_away() {
+    let mut driver = Driver::sound();
+    // INIT stays, and .CRT is marked like .reloc but lies before it.
+    driver.section(6, 36, 0x6000_0020).section(5, 36, 0x4200_0040);
+    let (_, mut image) = map(&driver, 0x3f_0000_0000);
+    image.bind(|_| Some(NOWHERE)).expect("every import is bound");
+    image.snapshot().expect("a snapshot");
+    let found = [0xa000, 0xb000, 0xc000].map(|page| protection(image.base() + page));
+    assert_eq!(found, ["r--", "r-x", "---"]);
+}
+
+#[test]
 fn what_lies_between_sections_cannot_be_reached() {
     let mut driver = Driver::sound();
     driver.section(2, 8, 0x1000);
