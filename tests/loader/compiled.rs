@@ -314,6 +314,15 @@ fn damaged_debugging_information_costs_no_more_than_the_names() {
     }
 }
 
+#[test]
+fn names_can_be_told_to_any_thread() {
+    fn shared(_: &(impl Send + Sync + 'static)) {}
+    let pe = Pe::parse(&crate::file::Driver::sound().0).expect("a sound driver");
+    let symbols = Symbols::new(Path::new("/nowhere/small.sys"), &pe);
+    shared(&symbols);
+    assert_eq!(symbols.describe(0x1234), "small.sys+0x1234");
+}
+
 fn check_names(driver: &Path, file: &str) {
     let pe = parse(driver);
     let symbols = Symbols::new(driver, &pe);
