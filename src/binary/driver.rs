@@ -98,7 +98,7 @@ impl<S: Sink + 'static> Compiled<S> {
         // SAFETY: the image stays where it is until both are gone.
         let (registered, hooks) =
             unsafe { (Registered::new(image.0), MachineHooks::<S>::new(image.0, REGISTERS)) };
-        let registered = registered.ok_or(LoadError::AddressTaken(file.pe.preferred_base))?;
+        let registered = registered.ok_or(LoadError::Immovable(file.pe.preferred_base))?;
         let mut compiled = Compiled {
             watch: None,
             hooks: Pinned::new(hooks),

@@ -227,8 +227,8 @@ pub enum LoadError {
         /// The size of the image in bytes.
         size: usize,
     },
-    /// It was linked without relocations, and the address that it insists on is taken.
-    AddressTaken(u64),
+    /// It was linked without relocations, and no driver can lie at the address that it insists on.
+    Immovable(u64),
     /// The system refused memory or a protection.
     Memory(&'static str, io::Error),
     /// Imports that have no counterpart here: all of them.
@@ -304,10 +304,10 @@ impl fmt::Display for LoadError {
                 f,
                 "none of the addresses for drivers is free for {size} bytes (AddressSanitizer keeps them all: build without it)"
             ),
-            Self::AddressTaken(base) => {
+            Self::Immovable(base) => {
                 write!(
                     f,
-                    "linked without relocations for address {base:#x}, which is not free here: link it with /fixed:no"
+                    "linked without relocations for address {base:#x}, where no driver can lie here: link it with /fixed:no"
                 )
             }
             Self::Memory(what, error) => write!(f, "{what}: {error}"),
@@ -323,7 +323,7 @@ impl std::error::Error for LoadError {
             Self::Read(_, error) | Self::Memory(_, error) => Some(error),
             Self::Pe(error) => Some(error),
             Self::NoAddress { .. }
-            | Self::AddressTaken(_)
+            | Self::Immovable(_)
             | Self::Unresolved(_)
             | Self::Entry(_) => None,
         }

@@ -14,7 +14,7 @@ use crate::event::{Cause, Sink};
 use crate::machine::Port;
 
 /// Images lie on multiples of this, and none is as large; so an address says its offset by itself.
-pub(super) const IMAGE_STRIDE: usize = 1 << 30;
+pub(super) use super::image::STEP as IMAGE_STRIDE;
 
 /// The address that an import is bound to.
 pub(super) type Entry = unsafe extern "win64" fn();

@@ -23,8 +23,9 @@ use super::pe::{Access, Guards, Import, PAGE, Pe, Section};
 /// truncated pointer is by accident a good one.
 pub const BASE: usize = 0x1_8000_0000;
 
-/// How far apart the addresses for drivers are: 1 GiB.
-const STEP: usize = 1 << 30;
+/// How far apart the addresses for drivers are: 1 GiB. All are multiples of it, so that an address' offset in its
+/// image is a remainder.
+pub const STEP: usize = 1 << 30;
 
 /// How many there are.
 const STEPS: usize = 64;
@@ -297,12 +298,16 @@ fn same(one: &Import, other: &Import) -> bool {
 /// Finds an address for an image.
 fn reserve(pe: &Pe, placement: Placement) -> Result<Mapping, LoadError> {
     let size = pe.size() as usize;
-    if !pe.movable && placement != Placement::Anywhere {
-        let taken = LoadError::AddressTaken(pe.preferred_base);
-        return Mapping::at(pe.preferred_base as usize, size)?.ok_or(taken);
+    let preferred = pe.preferred_base as usize;
+    let immovable = || LoadError::Immovable(pe.preferred_base);
+    if !pe.movable && placement == Placement::Fixed {
+        let mapping =
+            if preferred.is_multiple_of(STEP) { Mapping::at(preferred, size)? } else { None };
+        return mapping.ok_or_else(immovable);
     }
     match placement {
         Placement::Anywhere => Mapping::anywhere(size),
+        Placement::At(address) if !pe.movable && address != preferred => Err(immovable()),
         Placement::At(address) => Mapping::at(address, size)?.ok_or(LoadError::NoAddress { size }),
         Placement::Fixed => {
             for step in 0..STEPS {

@@ -93,7 +93,7 @@ pub struct Section {
     pub file: Range<usize>,
     /// What may be done with it.
     pub access: Access,
-    /// Whether Windows throws it away after `DriverEntry`.
+    /// Whether Windows throws it away after `DriverEntry`: it is marked so, and so is all that lies behind it.
     pub discardable: bool,
 }
 

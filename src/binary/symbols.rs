@@ -4,11 +4,11 @@
 //! Nothing is read before the first question, and whatever is wrong with the debugging information only costs
 //! the names.
 
-use std::cell::OnceCell;
 use std::fmt;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use object::read::pe::PeFile64;
 use object::{Object, ObjectSection};
@@ -41,15 +41,16 @@ impl fmt::Display for Location {
     }
 }
 
-/// The names in one driver.
+/// The names in one driver, for any thread that asks.
 pub struct Symbols {
     driver: PathBuf,
     preferred_base: u64,
     code_view: Option<CodeView>,
-    source: OnceCell<Source>,
+    /// Read with the first question; one thread asks at a time, because the readers remember what they have read.
+    source: Mutex<Option<Source>>,
 }
 
-type Dwarf = addr2line::Context<gimli::EndianRcSlice<gimli::LittleEndian>>;
+type Dwarf = addr2line::Context<gimli::EndianArcSlice<gimli::LittleEndian>>;
 
 /// Where names come from.
 enum Source {
@@ -74,7 +75,7 @@ impl Symbols {
             driver: driver.to_owned(),
             preferred_base: pe.preferred_base,
             code_view: pe.code_view.clone(),
-            source: OnceCell::new(),
+            source: Mutex::new(None),
         }
     }
 
@@ -98,21 +99,22 @@ impl Symbols {
 
     /// Where in the source the instruction at `offset` comes from.
     pub fn locate(&self, offset: u32) -> Option<Location> {
-        match self.source() {
-            Source::Pdb(context) => locate_in_pdb(context, offset),
+        self.ask(|source| match source {
+            Source::Pdb(context) => survive(|| locate_in_pdb(context, offset))?,
             Source::Dwarf(context) => {
-                locate_in_dwarf(context, self.preferred_base.checked_add(offset.into())?)
+                let address = self.preferred_base.checked_add(offset.into())?;
+                survive(|| locate_in_dwarf(context, address))?
             }
             Source::Nothing(_) => None,
-        }
+        })
     }
 
     /// Why there are no names, if there are none.
-    pub fn missing(&self) -> Option<&str> {
-        match self.source() {
-            Source::Nothing(why) => Some(why),
+    pub fn missing(&self) -> Option<String> {
+        self.ask(|source| match source {
+            Source::Nothing(why) => Some(why.clone()),
             Source::Pdb(_) | Source::Dwarf(_) => None,
-        }
+        })
     }
 
     /// The driver's file name.
@@ -120,13 +122,14 @@ impl Symbols {
         self.driver.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn source(&self) -> &Source {
-        self.source.get_or_init(|| {
-            let (pdb, dwarf) = match self.open_pdb() {
-                Ok(source) => return source,
-                Err(why) => (why, self.open_dwarf()),
-            };
-            dwarf.unwrap_or_else(|why| Source::Nothing(format!("{pdb}; {why}")))
+    fn ask<T>(&self, question: impl FnOnce(&Source) -> T) -> T {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        question(source.get_or_insert_with(|| self.open()))
+    }
+
+    fn open(&self) -> Source {
+        self.open_pdb().unwrap_or_else(|pdb| {
+            self.open_dwarf().unwrap_or_else(|dwarf| Source::Nothing(format!("{pdb}; {dwarf}")))
         })
     }
 
@@ -140,7 +143,9 @@ impl Symbols {
         let path = path.ok_or_else(|| {
             format!("there is no {} beside the driver", base_name(&code_view.path))
         })?;
-        read_pdb(path, code_view).map_err(|why| format!("{}: {why}", path.display()))
+        let source = survive(|| read_pdb(path, code_view))
+            .unwrap_or_else(|| Err("it is damaged".to_owned()));
+        source.map_err(|why| format!("{}: {why}", path.display()))
     }
 
     fn open_dwarf(&self) -> Result<Source, String> {
@@ -151,13 +156,18 @@ impl Symbols {
         }
         let section = |id: gimli::SectionId| {
             let data = file.section_by_name(id.name()).and_then(|section| section.data().ok());
-            Ok(gimli::EndianRcSlice::new(Rc::from(data.unwrap_or_default()), gimli::LittleEndian))
+            Ok(gimli::EndianArcSlice::new(Arc::from(data.unwrap_or_default()), gimli::LittleEndian))
         };
         let dwarf = gimli::Dwarf::load(section).and_then(Dwarf::from_dwarf);
         dwarf
             .map(|dwarf| Source::Dwarf(Box::new(dwarf)))
             .map_err(|error: gimli::Error| error.to_string())
     }
+}
+
+/// Reads debugging information; `None` if its reader panics, as those for program databases do on damaged ones.
+fn survive<T>(read: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Reads a program database that belongs to the driver.

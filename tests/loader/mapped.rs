@@ -122,7 +122,16 @@ fn a_driver_that_insists_on_its_address_gets_it_or_an_error() {
     let first = Image::map(&pe, Placement::Fixed).expect("the address is free");
     assert_eq!(first.base(), 0x32_0000_0000);
     let error = Image::map(&pe, Placement::Fixed).expect_err("the address is taken");
-    assert!(matches!(error, LoadError::AddressTaken(0x32_0000_0000)), "{error}");
+    assert!(matches!(error, LoadError::Immovable(0x32_0000_0000)), "{error}");
+    let error = Image::map(&pe, Placement::At(0x3e_0000_0000)).expect_err("another address");
+    assert!(
+        error.to_string().starts_with("linked without relocations for address 0x3200000000"),
+        "{error}"
+    );
+    // Between the addresses for drivers.
+    driver.put64(OPTIONAL_HEADER + 24, 0x32_1000_0000);
+    let pe = Pe::parse(&driver.0).expect("a driver without relocations");
+    assert!(matches!(Image::map(&pe, Placement::Fixed), Err(LoadError::Immovable(_))));
 }
 
 #[test]
@@ -201,6 +210,18 @@ fn sections_are_protected_as_they_ask_and_code_is_never_writable() {
     assert!(!image.readable(image.base() + 0x2ff8, 16), "two sections are not one");
     assert!(!image.writable(image.base() + 0x2000, 8));
     assert!(!image.readable(image.base() - 1, 1) && !image.readable(usize::MAX, 2));
+}
+
+#[test]
+fn only_the_end_of_an_image_is_thrown_away() {
+    let mut driver = Driver::sound();
+    // INIT stays, and .CRT is marked like .reloc but lies before it.
+    driver.section(6, 36, 0x6000_0020).section(5, 36, 0x4200_0040);
+    let (_, mut image) = map(&driver, 0x3f_0000_0000);
+    image.bind(|_| Some(NOWHERE)).expect("every import is bound");
+    image.snapshot().expect("a snapshot");
+    let found = [0xa000, 0xb000, 0xc000].map(|page| protection(image.base() + page));
+    assert_eq!(found, ["r--", "r-x", "---"]);
 }
 
 #[test]

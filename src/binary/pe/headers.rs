@@ -201,7 +201,16 @@ fn sections(
     for (name, header) in raw {
         sections.push(layout.place(bytes, name, header)?);
     }
+    keep_all_but_the_tail(&mut sections);
     Ok(sections)
+}
+
+/// Windows throws away what is marked discardable at the end of an image, and nothing before a section that stays.
+fn keep_all_but_the_tail(sections: &mut [Section]) {
+    let kept = sections.iter().rposition(|section| !section.discardable).map_or(0, |last| last + 1);
+    for section in &mut sections[..kept] {
+        section.discardable = false;
+    }
 }
 
 /// Finds the names of sections that are longer than a section header has room for.
