@@ -9,6 +9,9 @@
 
 mod names;
 
+#[cfg(feature = "host")]
+pub use names::name_image_sites;
+
 use core::panic::Location;
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};

@@ -69,6 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     match worker::run(&orders) {
         Ok(never) => match never {},
         Err(CannotStart::Driver(error)) => Err(input::unusable(&error)),
+        Err(CannotStart::Cage(why)) => {
+            Err(Failure::new(format!("cannot lock up the process that runs the driver: {why}")))
+        }
         Err(CannotStart::Recorder(path, error)) => Err(Failure::at("map", &path, reason(&error))),
     }
 }

@@ -107,6 +107,37 @@ enum Loaded {
     Core(Box<HwInitializationData>),
 }
 
+/// A driver whose files have been read, and of which nothing has run yet.
+#[derive(Debug)]
+pub struct Prepared {
+    driver: BuiltIn,
+}
+
+impl Prepared {
+    /// Reads a driver's files.
+    ///
+    /// # Errors
+    ///
+    /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
+    pub fn read(target: &Target) -> Result<Prepared, OpenError> {
+        match target {
+            Target::BuiltIn(driver) => Ok(Prepared { driver: *driver }),
+            Target::Compiled(driver) => {
+                Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
+            }
+        }
+    }
+
+    /// Starts it: from here on its code runs, and it touches no file. Coverage goes to `map`.
+    ///
+    /// # Errors
+    ///
+    /// DriverEntry of a compiled driver fails.
+    pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
+        Ok(Harness::new(self.driver, map))
+    }
+}
+
 /// A driver on its machine, watched.
 pub struct Harness {
     machine: Machine<Watch>,
@@ -139,14 +170,9 @@ impl Harness {
     ///
     /// # Errors
     ///
-    /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
+    /// See [`Prepared::read`] and [`Prepared::start`].
     pub fn open(target: &Target, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
-        match target {
-            Target::BuiltIn(driver) => Ok(Harness::new(*driver, map)),
-            Target::Compiled(driver) => {
-                Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
-            }
-        }
+        Prepared::read(target)?.start(map)
     }
 
     fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {

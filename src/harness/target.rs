@@ -101,6 +101,12 @@ impl Target {
         }
     }
 
+    /// Whether its code is not lockstorm's own.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self, Target::Compiled(_))
+    }
+
     /// How a command line names it.
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
