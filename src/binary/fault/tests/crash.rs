@@ -257,6 +257,23 @@ fn a_signal_that_somebody_sends_is_not_the_drivers() {
 }
 
 #[test]
+fn a_signal_that_somebody_sends_while_the_driver_runs_is_not_the_drivers() {
+    let status = in_child(|| {
+        // SAFETY: this thread.
+        let driver = unsafe { libc::pthread_self() };
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            // SAFETY: a thread that lives until this kills the process.
+            unsafe { libc::pthread_kill(driver, libc::SIGFPE) };
+        });
+        // jmp to itself
+        let bench = Bench::with(&[0xEB, 0xFE]);
+        bench.go(&mut bench.state());
+    });
+    assert_eq!(status.signal(), Some(libc::SIGFPE));
+}
+
+#[test]
 fn a_page_is_made_writable_when_it_is_first_written_whoever_writes() {
     let bench = Bench::with(&[0xC6, 0x00, 0x07]);
     let page = Pages::new(PAGE, libc::PROT_READ);
