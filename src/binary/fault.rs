@@ -1,8 +1,8 @@
 //! The signal handlers: whose fault it is, and where to go on.
 //!
-//! A handler changes nothing but the interrupted registers, and the few bytes of a [`Frame`](super::trap::Frame) below the driver's stack
-//! pointer. What is the driver's goes on in ordinary code: a trapped instruction in [`trap`](super::trap), on the
-//! driver's stack, and a crash in [`Hooks::crashed`](super::watch::Hooks::crashed), on a stack of its own. Everything else goes to the
+//! A handler changes nothing but the interrupted registers, and the few bytes of a frame below the driver's stack
+//! pointer. What is the driver's goes on in ordinary code: a trapped instruction in `trap`, on the driver's stack, and
+//! a crash in [`Hooks::crashed`](super::watch::Hooks::crashed), on a stack of its own. Everything else goes to the
 //! handler that was there before; a fault in code of this process is never taken for the driver's.
 
 use std::io;

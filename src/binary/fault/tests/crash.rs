@@ -1,5 +1,8 @@
 //! What ends a run, where it is said to have happened, and what is none of ours.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+
 use super::*;
 use crate::event::Cause;
 
@@ -131,7 +134,7 @@ fn ten_thousand_crashes_leave_nothing_behind() {
         }
         assert_eq!(mapped(), before, "pages");
     });
-    assert_eq!(status, 0);
+    assert!(status.success(), "{status}");
 }
 
 #[test]
@@ -165,20 +168,29 @@ fn a_watch_inside_another_counts_until_it_ends() {
     assert_eq!(outer.run(&mut outer.state()).map(|f| f.cause), Some(Cause::IllegalInstruction));
 }
 
-/// Runs `act` in a child process and tells how that ended, as `waitpid` does.
-fn in_child(act: impl FnOnce()) -> i32 {
-    // SAFETY: the child runs only `act` and leaves without running anybody's destructors.
-    unsafe {
-        let child = libc::fork();
-        assert_ne!(child, -1);
-        if child == 0 {
-            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
-            libc::_exit(panic.is_err().into());
-        }
-        let mut status = 0;
-        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
-        status
+/// Set in the child process of a test.
+const CHILD: &str = "LOCKSTORM_TEST_CHILD";
+
+/// Runs `act` in a process of its own, and tells how that ended; never returns in that process. The child runs nothing
+/// but the test that called this, up to here.
+fn in_child(act: impl FnOnce()) -> ExitStatus {
+    if std::env::var_os(CHILD).is_some() {
+        act();
+        std::process::exit(0);
     }
+    let thread = std::thread::current();
+    let program = std::env::current_exe().expect("a path");
+    let mut child = Command::new(program);
+    child.args([
+        "--exact",
+        "--nocapture",
+        "--test-threads=1",
+        thread.name().expect("a test's name"),
+    ]);
+    let output = child.env(CHILD, "1").output().expect("a process");
+    // A child that finds no such test ends well, and without having done anything.
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("test result: ok"), "not run");
+    output.status
 }
 
 /// A store that this process does itself, under a watch.
@@ -193,7 +205,7 @@ fn fault_in_our_code() {
 fn a_fault_in_our_own_code_is_fatal() {
     // Rust's own handler resets the signal and returns, for any fault but an overflow of the stack.
     let status = in_child(fault_in_our_code);
-    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV, "{status:#x}");
+    assert_eq!(status.signal(), Some(libc::SIGSEGV));
 }
 
 extern "C" fn leave_with_the_signals_number(signal: i32) {
@@ -206,24 +218,31 @@ extern "C" fn leave_with_the_address(_: i32, info: *mut libc::siginfo_t, _: *mut
     unsafe { libc::_exit((*info).si_addr().addr() as i32) };
 }
 
+/// Sets a handler as something did before us, and then faults.
+fn fault_with_handler(function: usize, flags: i32) -> ExitStatus {
+    in_child(|| {
+        // SAFETY: zeroes and a function are a valid sigaction.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = function;
+            action.sa_flags = flags;
+            libc::sigaction(libc::SIGSEGV, &raw const action, null_mut());
+        }
+        fault_in_our_code();
+    })
+}
+
 #[test]
-fn a_handler_that_was_there_before_gets_what_is_not_ours() {
-    for (function, flags, exit) in [
-        (leave_with_the_signals_number as *const () as usize, 0, libc::SIGSEGV),
-        (leave_with_the_address as *const () as usize, libc::SA_SIGINFO, 16),
-    ] {
-        let status = in_child(|| {
-            // SAFETY: zeroes and a function are a valid sigaction.
-            unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = function;
-                action.sa_flags = flags;
-                libc::sigaction(libc::SIGSEGV, &raw const action, null_mut());
-            }
-            fault_in_our_code();
-        });
-        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == exit, "{status:#x}");
-    }
+fn a_plain_handler_that_was_there_before_gets_what_is_not_ours() {
+    let status = fault_with_handler(leave_with_the_signals_number as *const () as usize, 0);
+    assert_eq!(status.code(), Some(libc::SIGSEGV));
+}
+
+#[test]
+fn a_handler_that_was_there_before_gets_the_whole_signal() {
+    let function = leave_with_the_address as *const () as usize;
+    let status = fault_with_handler(function, libc::SA_SIGINFO);
+    assert_eq!(status.code(), Some(16));
 }
 
 #[test]
@@ -234,7 +253,24 @@ fn a_signal_that_somebody_sends_is_not_the_drivers() {
         // SAFETY: to this process.
         unsafe { libc::raise(libc::SIGFPE) };
     });
-    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGFPE, "{status:#x}");
+    assert_eq!(status.signal(), Some(libc::SIGFPE));
+}
+
+#[test]
+fn a_signal_that_somebody_sends_while_the_driver_runs_is_not_the_drivers() {
+    let status = in_child(|| {
+        // SAFETY: this thread.
+        let driver = unsafe { libc::pthread_self() };
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            // SAFETY: a thread that lives until this kills the process.
+            unsafe { libc::pthread_kill(driver, libc::SIGFPE) };
+        });
+        // jmp to itself
+        let bench = Bench::with(&[0xEB, 0xFE]);
+        bench.go(&mut bench.state());
+    });
+    assert_eq!(status.signal(), Some(libc::SIGFPE));
 }
 
 #[test]

@@ -100,17 +100,22 @@ fn a_trap_keeps_the_wide_vectors() {
     assert_eq!(memory.bytes()[32..64], [0x5C; 32]);
 }
 
-/// The floating-point control that code of this process sees.
+/// What code of this process counts on: floating-point control and the direction of strings.
 extern "C" fn check_control() {
     let mut control = 0u32;
-    // SAFETY: stores 4 bytes.
-    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut control) };
+    let flags: u64;
+    // SAFETY: stores 4 bytes, and reads the flags.
+    unsafe {
+        asm!("stmxcsr [{}]", in(reg) &raw mut control);
+        asm!("pushfq", "pop {}", out(reg) flags);
+    }
+    assert_eq!(flags & 0x400, 0);
     // Sticky flags of exceptions aside.
     assert_eq!(control & !0x3F, 0x1F80);
 }
 
 #[test]
-fn the_machine_has_its_own_floating_point_control_and_the_driver_keeps_its() {
+fn the_machine_has_its_own_control_bits_and_the_driver_keeps_its() {
     // ldmxcsr [rax]; mov ecx, [rbx]; stmxcsr [rax + 4]
     let bench = Bench::with(&[
         0x0F, 0xAE, 0x10, 0x8B, 0x0B, 0x0F, 0xAE, 0x58, 0x04, 0x0F, 0xAE, 0x50, 0x08,
@@ -121,8 +126,10 @@ fn the_machine_has_its_own_floating_point_control_and_the_driver_keeps_its() {
     bench.board.interlude.set(Some(check_control));
     let mut state = bench.state();
     state.general[RAX] = memory.start as u64;
+    state.flags |= 0x400;
     assert_eq!(bench.go(&mut state), None);
     assert_eq!(memory.bytes()[4..8], memory.bytes()[..4]);
+    assert_ne!(state.flags & 0x400, 0);
 }
 
 #[test]

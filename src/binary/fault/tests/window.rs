@@ -65,6 +65,14 @@ fn a_read_modify_write_reads_once_and_writes_once() {
 }
 
 #[test]
+fn a_comparison_for_an_exchange_writes_in_any_case() {
+    // cmpxchg [rbx], ecx: RAX is not what the register holds, so that this stays
+    let (asked, state) = accesses(&[0x0F, 0xB1, 0x0B]);
+    assert_eq!(asked, [Asked::Read(0, 4), Asked::Write(0, 4, 0x8483_8281)]);
+    assert_eq!(state.general[RAX], 0x8483_8281);
+}
+
+#[test]
 fn comparisons_only_read() {
     // test byte [rbx], 80h; cmp dword [rbx], 0; bt dword [rbx], 31; cmp ecx, [rbx]
     for (code, bytes) in [
