@@ -21,6 +21,7 @@
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -39,6 +40,8 @@ pub mod harness;
 pub mod machine;
 #[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod triage;
 
 #[cfg(feature = "cli")]
 pub mod cli;
