@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::bare::Bare;
 use crate::device::nvme::Nvme as Controller;
-use crate::event::{Event, Flow, Kind, Sink, Site};
+use crate::event::{Event, Flow, Kind, Point, Sink, Site};
 use crate::machine::{Driver, End, Machine, Port};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
@@ -79,6 +79,8 @@ struct Watch {
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
+    /// Points passed, each with the number of events before it.
+    points: Vec<(Point, u32)>,
 }
 
 impl Watch {
@@ -92,6 +94,7 @@ impl Watch {
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
         }
+        self.points.clear();
     }
 }
 
@@ -104,6 +107,10 @@ impl Sink for Watch {
             self.keep(event);
         }
         self.checker.record(event)
+    }
+
+    fn passes(&mut self, point: &Point) {
+        self.points.push((*point, self.events as u32));
     }
 }
 
@@ -137,6 +144,7 @@ impl Harness {
             events: 0,
             hash: None,
             recorded: None,
+            points: Vec::new(),
         };
         let machine = match driver {
             BuiltIn::Nvme => Machine::new(watch, Box::new(Controller::new())),
@@ -164,6 +172,16 @@ impl Harness {
     /// Records the events of every run from now on.
     pub fn record(&mut self, on: bool) {
         self.machine.sink().recorded = on.then(Vec::new);
+    }
+
+    /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
+    pub fn observe(&mut self, on: bool) {
+        self.machine.observe(on);
+    }
+
+    /// The decision points of the last run, if it was observed, each with the number of events before it.
+    pub fn points(&mut self) -> &[(Point, u32)] {
+        &self.machine.sink().points
     }
 
     /// Runs the scenario that the bytes say; any bytes say one.
@@ -239,6 +257,16 @@ impl Harness {
     /// The events of the last run, if they were recorded.
     pub fn events(&mut self) -> &[Event] {
         self.machine.sink().recorded.as_deref().unwrap_or_default()
+    }
+
+    /// All that is known of the last run.
+    pub(crate) fn sight(&mut self) -> crate::explore::Sight<'_> {
+        let watch = self.machine.sink();
+        crate::explore::Sight {
+            findings: watch.checker.findings(),
+            events: watch.recorded.as_deref().unwrap_or_default(),
+            points: &watch.points,
+        }
     }
 
     /// The coverage map.

@@ -21,6 +21,7 @@
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
@@ -34,6 +35,8 @@ pub mod storport;
 pub mod coverage;
 #[cfg(feature = "host")]
 pub mod device;
+#[cfg(feature = "host")]
+pub mod explore;
 #[cfg(feature = "host")]
 pub mod harness;
 #[cfg(feature = "host")]

@@ -174,7 +174,7 @@ impl<S: Subject> Trial<'_, S> {
     }
 }
 
-/// Whether one of the findings is the bug.
+/// Whether one of the findings is the bug; it is told by [`Finding::bug`], or more narrowly by [`Finding::id`].
 pub(crate) fn is_among(findings: &[Finding], bug: u64) -> bool {
-    findings.iter().any(|finding| finding.bug() == bug)
+    findings.iter().any(|finding| finding.bug() == bug || finding.id() == bug)
 }
