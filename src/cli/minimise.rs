@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::failure::{Failure, reason};
-use super::output::{Output, counted};
+use super::output::{Output, counted, say};
 use super::{Verdict, input, triage};
 use crate::engine::findings::write_whole;
 use crate::rules::Severity;
-use crate::scenario::{codec, text};
+use crate::scenario::{Scenario, codec, text};
 use crate::triage::crew::Hand;
 use crate::triage::minimise::Limits;
 
@@ -23,6 +23,9 @@ use crate::triage::minimise::Limits;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
     /// A scenario, as bytes or as RON text
     file: PathBuf,
     /// The rule whose bug is kept [default: the error, or the first warning]
@@ -37,10 +40,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    input::driver(&arguments.driver)?;
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
     let scenario = input::scenario(&arguments.file)?;
     let program = std::env::current_exe().map_err(|error| Failure::new(reason(&error)))?;
-    let start = || triage::worker_command(&program, &arguments.driver);
+    let start = || triage::worker_command(&program, &driver);
     let mut hand = Hand::new(&start);
     let lost = |error| Failure::at("minimise", &arguments.file, reason(&error));
     let breaches = hand.replay(&scenario).map_err(lost)?.breaches;
@@ -52,29 +55,35 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         }
     };
     let Some(breach) = wanted else {
-        let what = arguments.rule.as_deref().unwrap_or("nothing");
-        let what = if arguments.rule.is_some() { format!("not {what}") } else { what.into() };
-        eprintln!("lockstorm: {} breaks {what}: there is no bug to keep", arguments.file.display());
+        let what = arguments.rule.as_ref().map_or("nothing".into(), |rule| format!("not {rule}"));
+        let file = arguments.file.display();
+        say(&format!("lockstorm: {file} breaks {what}: there is no bug to keep"));
         return Ok(Verdict::Clean);
     };
     let limits = Limits { runs: arguments.runs, ..Limits::default() };
-    let minimal = hand.minimise(&scenario, breach.bug, limits).map_err(lost)?.ok_or_else(|| {
+    // A deadlock may become the cycle of lock orders that it came of, unless the rule was named.
+    let bug = if arguments.rule.is_some() { breach.id } else { breach.bug };
+    let minimal = hand.minimise(&scenario, bug, limits).map_err(lost)?.ok_or_else(|| {
         Failure::at("minimise", &arguments.file, "its bug comes and goes between runs")
     })?;
-    eprintln!("{}", breach.line);
-    eprintln!(
+    let smallest = text::read(minimal.scenario.as_bytes())
+        .map_err(|error| Failure::at("minimise", &arguments.file, error))?;
+    let breaches = hand.replay(&smallest).map_err(lost)?.breaches;
+    let left = breaches.iter().find(|left| left.bug == breach.bug).unwrap_or(breach);
+    say(&left.line);
+    say(&format!(
         "lockstorm: {} -> {}, in {}{}",
         minimal.before,
         minimal.after,
         counted(minimal.runs, "run"),
         if minimal.finished { "" } else { "; there were no more runs, see --runs" },
-    );
-    let text = format!("// {}\n{}", breach.line, minimal.scenario);
+    ));
+    let text = format!("// {}\n{}", left.line, minimal.scenario);
     match &arguments.output {
         None => output.text(&text),
         Some(path) => {
             let is_bytes = path.extension().is_some_and(|ending| ending == "bin");
-            let content = if is_bytes { bytes(&minimal.scenario) } else { text.into_bytes() };
+            let content = if is_bytes { bytes(&smallest) } else { text.into_bytes() };
             write_whole(path, &content)
                 .map_err(|error| Failure::at("write", path, reason(&error)))?;
         }
@@ -82,10 +91,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     Ok(Verdict::Violation)
 }
 
-fn bytes(ron: &str) -> Vec<u8> {
+fn bytes(scenario: &Scenario) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if let Ok(scenario) = text::read(ron.as_bytes()) {
-        codec::encode(&scenario, &mut bytes);
-    }
+    codec::encode(scenario, &mut bytes);
     bytes
 }

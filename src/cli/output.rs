@@ -70,6 +70,11 @@ impl Output {
     }
 }
 
+/// Writes a line to standard error; with that gone there is nobody to tell.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// A number with its thousands set apart: `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -2,7 +2,7 @@
 //!
 //! Findings go to standard output, everything else to standard error; with JSON all goes to standard output.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::Format;
 use super::fuzz::{replay, seconds};
-use super::output::{Output, counted, grouped};
+use super::output::{Output, counted, grouped, say};
 use crate::engine::campaign::{Audience, Plan, Progress};
 use crate::engine::findings::Kept;
 use crate::engine::message::to_hex;
-use crate::harness::BuiltIn;
+use crate::harness::Target;
 
 /// An audience that is also told the beginning and the end.
 pub(super) trait Listener: Audience {
@@ -29,7 +29,7 @@ pub(super) fn listener<'a>(
     plan: &Plan,
     output: &'a mut Output,
 ) -> Box<dyn Listener + 'a> {
-    let driver = plan.driver;
+    let driver = plan.driver.clone();
     match format {
         Format::Json => Box::new(Json { output, clock: Clock::new() }),
         Format::Text if std::io::stderr().is_terminal() => {
@@ -39,13 +39,8 @@ pub(super) fn listener<'a>(
     }
 }
 
-/// Writes a line to standard error; with that gone there is nobody to tell.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// A finding in text: its line, and how to see it again.
-fn write_finding(output: &mut Output, driver: BuiltIn, kept: &Kept) {
+fn write_finding(output: &mut Output, driver: &Target, kept: &Kept) {
     output.line(&kept.found.line);
     match &kept.artifact {
         Ok(path) => output.line(format_args!("  replay: {}", replay(driver, path))),
@@ -90,13 +85,13 @@ impl Clock {
 /// Plain lines.
 struct Plain<'a> {
     output: &'a mut Output,
-    driver: BuiltIn,
+    driver: Target,
     clock: Clock,
 }
 
 impl Audience for Plain<'_> {
     fn found(&mut self, kept: &Kept) {
-        write_finding(self.output, self.driver, kept);
+        write_finding(self.output, &self.driver, kept);
     }
 
     fn note(&mut self, text: &str) {
@@ -125,7 +120,7 @@ impl Listener for Plain<'_> {
 /// A progress bar, with findings above it.
 struct Terminal<'a> {
     output: &'a mut Output,
-    driver: BuiltIn,
+    driver: Target,
     bar: ProgressBar,
     /// Time and runs after which the campaign ends.
     goal: (Option<Duration>, Option<u64>),
@@ -158,7 +153,7 @@ impl Terminal<'_> {
 impl Audience for Terminal<'_> {
     fn found(&mut self, kept: &Kept) {
         let Terminal { output, driver, bar, .. } = self;
-        bar.suspend(|| write_finding(output, *driver, kept));
+        bar.suspend(|| write_finding(output, driver, kept));
     }
 
     fn note(&mut self, text: &str) {

@@ -8,17 +8,18 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::{Failure, reason};
-use super::fuzz::quoted;
-use super::output::{Output, counted};
+use super::fuzz::{quoted, replay};
+use super::output::{Output, counted, say};
 use super::{Format, Verdict, input};
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
-use crate::harness::Harness;
+use crate::harness::Target;
+use crate::triage::artifact::Stamp;
 use crate::triage::bucket::{Bucket, Triage};
 use crate::triage::journal::{Heading, Journal, OpenError};
 use crate::triage::minimise::Limits;
 use crate::triage::sort::{self, Audience, Done, Plan, Work};
 use crate::triage::store::Store;
-use crate::triage::worker;
+use crate::triage::worker::{self, CannotServe};
 
 /// Sort what fuzzers found by bug, and make each small
 ///
@@ -35,6 +36,9 @@ use crate::triage::worker;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
     /// Files, and folders of files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -56,7 +60,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver)?;
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
     for path in &arguments.paths {
         path.symlink_metadata().map_err(|error| Failure::at("read", path, reason(&error)))?;
     }
@@ -66,17 +70,17 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         Failure::at("write to", folder, "another triage is at work there; wait for it")
     })?;
     let program = program()?;
-    let heading = Heading::new(driver.name(), build(&program));
+    let heading = Heading::new(&driver.name(), build(&program, &driver));
     let mut journal = Journal::open(&store.journal(), heading)
         .map_err(|error| no_journal(&store.journal(), &error))?;
     let plan = Plan {
-        driver: driver.name().to_owned(),
+        driver: driver.clone(),
         paths: arguments.paths.clone(),
         folder: folder.clone(),
         jobs: jobs(arguments),
         minimise: (!arguments.no_minimise).then(Limits::default),
     };
-    let start = || worker_command(&program, &arguments.driver);
+    let start = || worker_command(&program, &driver);
     let began = Instant::now();
     catch_interrupts();
     let mut bar = Bar::new();
@@ -112,11 +116,17 @@ fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-/// What tells this build of lockstorm, its rules and its drivers, from another.
-fn build(program: &Path) -> String {
-    let stamp = crate::triage::artifact::Stamp::of(program).ok();
-    let (bytes, written) = stamp.map_or((0, 0), |stamp| (stamp.bytes, stamp.written_ns));
-    format!("{} {bytes} {written}", env!("CARGO_PKG_VERSION"))
+/// What tells this build of lockstorm, its rules and its drivers, from another, and a compiled driver as well.
+fn build(program: &Path, driver: &Target) -> String {
+    let stamp = |path: &Path| {
+        let stamp = Stamp::of(path).ok();
+        stamp.map_or_else(String::new, |s| format!(" {} {}", s.bytes, s.written_ns))
+    };
+    let driver = match driver {
+        Target::BuiltIn(_) => String::new(),
+        Target::Compiled(driver) => stamp(&driver.path),
+    };
+    format!("{}{}{driver}", env!("CARGO_PKG_VERSION"), stamp(program))
 }
 
 fn no_journal(path: &Path, error: &OpenError) -> Failure {
@@ -146,9 +156,9 @@ fn verdict(triage: &Triage, warnings_count: bool) -> Verdict {
 }
 
 /// The command that runs a worker; read back in [`work`].
-pub(super) fn worker_command(program: &Path, driver: &str) -> Command {
+pub(super) fn worker_command(program: &Path, driver: &Target) -> Command {
     let mut command = Command::new(program);
-    command.args(["triage-worker", driver]);
+    command.arg("triage-worker").args(driver.arguments());
     command
 }
 
@@ -156,6 +166,8 @@ pub(super) fn worker_command(program: &Path, driver: &str) -> Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct WorkerArguments {
     driver: String,
+    #[arg(long)]
+    device: Option<String>,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
@@ -164,9 +176,15 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
             "'triage-worker' is what 'lockstorm triage' starts; run that instead",
         ));
     }
-    let harness = Harness::alone(input::driver(&arguments.driver)?);
-    worker::serve(harness).map_err(|error| Failure::new(reason(&error)))?;
-    Ok(Verdict::Clean)
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    match worker::serve(&driver) {
+        Ok(()) => Ok(Verdict::Clean),
+        Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),
+        Err(CannotServe::Cage(_)) => {
+            Err(Failure::new("cannot lock up the process that runs the driver"))
+        }
+        Err(CannotServe::Parent(error)) => Err(Failure::new(reason(&error))),
+    }
 }
 
 /// Progress: a bar on a terminal, a line now and then elsewhere.
@@ -207,7 +225,7 @@ impl Audience for Bar {
             bar.set_position(done as u64);
         } else if self.said.elapsed().as_secs() >= 2 {
             self.said = Instant::now();
-            eprintln!("lockstorm: {verb}: {done} of {of}");
+            say(&format!("lockstorm: {verb}: {done} of {of}"));
         }
         self.work = Some(work);
     }
@@ -298,9 +316,8 @@ fn list<T>(output: &mut Output, what: &str, items: &[T], line: impl Fn(&T) -> St
 fn next(output: &mut Output, plan: &Plan, bucket: &Bucket) {
     let folder = plan.folder.join(&bucket.folder);
     let name = if bucket.minimal.is_some() { "minimal" } else { "smallest" };
-    let driver = &plan.driver;
-    let scenario = quoted(&folder.join(format!("{name}.ron")));
-    output.line(format_args!("next: lockstorm run {driver} {scenario} --trace"));
+    let scenario = folder.join(format!("{name}.ron"));
+    output.line(format_args!("next: {} --trace", replay(&plan.driver, &scenario)));
     output.line(format_args!("      lockstorm rules {}", bucket.breach.rule));
     output.line(format_args!("      less {}", quoted(&folder.join("regression.rs"))));
 }

@@ -34,7 +34,9 @@ impl History {
         let mut hash = EventHasher::default();
         hash.write_u64(self.own[processor]);
         hash.write_u64(
-            u64::from(event.processor) << 16 | u64::from(event.irql.0) << 8 | u64::from(event.depth),
+            u64::from(event.processor) << 16
+                | u64::from(event.irql.0) << 8
+                | u64::from(event.depth),
         );
         if let Site::Source(at) = event.site {
             hash.write_u64(u64::from(at.line()) << 16 | u64::from(at.column()));

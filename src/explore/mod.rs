@@ -236,9 +236,7 @@ impl<S: Subject> Explorer<'_, S> {
         self.scenario.schedule.extend_from_slice(schedule);
         let sight = self.subject.observe(&self.scenario);
         match sight.findings.iter().find(|finding| (self.wanted)(finding)) {
-            Some(finding) => {
-                Err(Outcome::Found(Box::new((self.scenario.clone(), *finding))))
-            }
+            Some(finding) => Err(Outcome::Found(Box::new((self.scenario.clone(), *finding)))),
             None => Ok(swap::Excursion::of(sight.events, sight.points, at)),
         }
     }

@@ -25,8 +25,7 @@ impl Node {
         let mut schedule = self.schedule.clone();
         let mut next = self.next;
         while at - next > REACH {
-            let idle =
-                (next..=next + REACH).rev().find(|&point| points[point].0.choices() == 0)?;
+            let idle = (next..=next + REACH).rev().find(|&point| points[point].0.choices() == 0)?;
             schedule.push(Decision { after: (idle - next) as u8, choice: 0 });
             next = idle + 1;
         }

@@ -60,7 +60,7 @@ impl Breach {
     #[cfg(feature = "cli")]
     #[must_use]
     pub fn death(signal: &str, line: &str) -> Breach {
-        let bug = super::sha1::Sha1::of(format!("driver.crashed {signal}").as_bytes()).first_word();
+        let bug = crate::engine::death_id(signal);
         Breach {
             bug,
             id: bug,

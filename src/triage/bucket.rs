@@ -9,6 +9,7 @@ use super::breach::Breach;
 use super::journal::{Came, FileRecord, Journal};
 use super::minimise::Minimal;
 use super::size::Size;
+use crate::harness::Target;
 use crate::rules::Severity;
 
 /// Version of the JSON form of [`Triage`].
@@ -21,8 +22,10 @@ pub struct Triage {
     pub triage: u32,
     /// The lockstorm that made it.
     pub lockstorm: String,
-    /// The driver.
+    /// The driver's name.
     pub driver: String,
+    /// The words that name the driver on a command line.
+    pub driver_arguments: Vec<String>,
     /// The bugs: errors before warnings, the more frequent first.
     pub buckets: Vec<Bucket>,
     /// Files that were looked at.
@@ -107,11 +110,14 @@ struct Group<'a> {
 impl Triage {
     /// Sorts what the journal knows.
     #[must_use]
-    pub fn of(journal: &Journal, driver: &str) -> Triage {
+    pub fn of(journal: &Journal, driver: &Target) -> Triage {
+        let arguments = driver.arguments();
+        let words = arguments.iter().map(|word| word.to_string_lossy().into_owned());
         let mut triage = Triage {
             triage: VERSION,
             lockstorm: env!("CARGO_PKG_VERSION").into(),
-            driver: driver.into(),
+            driver: driver.name().into_owned(),
+            driver_arguments: words.collect(),
             buckets: Vec::new(),
             files: 0,
             quiet: 0,

@@ -11,8 +11,8 @@ use crate::scenario::{Scenario, text};
 /// What the test runs the scenario on.
 #[derive(Clone, Copy, Debug)]
 pub enum Runner<'a> {
-    /// A driver that lockstorm's harness knows by this name.
-    Driver(&'a str),
+    /// A driver, by the words that name it on a command line.
+    Driver(&'a [String]),
     /// A core of the test's own crate: this is the path of its type.
     Core(&'a str),
 }
@@ -85,42 +85,42 @@ fn is_the_bug(finding: &Finding) -> bool {
 }
 "#;
 
-fn uses(runner: &Runner<'_>) -> &'static str {
-    match runner {
+fn uses(runner: &Runner<'_>) -> String {
+    let more = match runner {
+        Runner::Driver([_]) => "use lockstorm::harness::{BuiltIn, Harness};",
         Runner::Driver(_) => {
-            "use lockstorm::harness::{BuiltIn, Harness};\n\
-             use lockstorm::rules::Finding;\n\
-             use lockstorm::scenario::{Scenario, text};\n"
+            "use lockstorm::device::model::Model;\n\
+             use lockstorm::harness::{Compiled, Harness, Target};"
         }
-        Runner::Core(_) => {
-            "use lockstorm::device::bare::Bare;\n\
-             use lockstorm::machine::{Driver, Machine, Port};\n\
-             use lockstorm::rules::{Checker, Finding};\n\
-             use lockstorm::scenario::{Scenario, text};\n\
-             use lockstorm::storport::entry::initialization_data;\n"
-        }
-    }
+        Runner::Core(_) => "use lockstorm::device::model::Model;\nuse lockstorm::harness::Harness;",
+    };
+    format!(
+        "{more}\nuse lockstorm::rules::Finding;\nuse lockstorm::scenario::{{Scenario, text}};\n"
+    )
 }
 
 fn run(runner: &Runner<'_>) -> String {
-    match runner {
-        Runner::Driver(name) => format!(
-            "fn findings(scenario: &Scenario) -> Vec<Finding> {{\n    \
-                 let driver = BuiltIn::from_name({name:?}).expect(\"a driver of lockstorm's\");\n    \
-                 let mut harness = Harness::alone(driver);\n    \
-                 harness.run(scenario);\n    \
-                 harness.findings().to_vec()\n\
-             }}"
+    let harness = match runner {
+        Runner::Driver([path, _, model]) => format!(
+            "    let device = Model::from_name({model:?}).expect(\"a device of lockstorm's\");\n    \
+                 let driver = Target::Compiled(Compiled {{ path: {path:?}.into(), device }});\n    \
+                 let mut harness =\n        \
+                     Harness::open(&driver, Box::leak(Box::default())).expect(\"the driver\");"
+        ),
+        Runner::Driver(words) => format!(
+            "    let driver = BuiltIn::from_name({:?}).expect(\"a driver of lockstorm's\");\n    \
+                 let mut harness = Harness::alone(driver);",
+            words.first().map_or("", String::as_str)
         ),
         Runner::Core(core) => format!(
-            "fn findings(scenario: &Scenario) -> Vec<Finding> {{\n    \
-                 let data = initialization_data::<Port<Checker>, {core}>();\n    \
-                 let driver = Driver {{ data, context: std::ptr::null_mut() }};\n    \
-                 let mut machine = Machine::new(Checker::new(), Box::new(Bare::new()));\n    \
-                 // SAFETY: the entry points are those of the core over this machine's port.\n    \
-                 unsafe {{ machine.run(&driver, scenario) }};\n    \
-                 machine.sink().findings().to_vec()\n\
-             }}"
+            "    let mut harness =\n        \
+                 Harness::of_core::<{core}>(Model::Bare, Box::leak(Box::default()));"
         ),
-    }
+    };
+    format!(
+        "fn findings(scenario: &Scenario) -> Vec<Finding> {{\n{harness}\n    \
+             harness.run(scenario);\n    \
+             harness.findings().to_vec()\n\
+         }}"
+    )
 }

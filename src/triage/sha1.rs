@@ -34,12 +34,6 @@ impl Sha1 {
         digest
     }
 
-    /// The first 64 bits.
-    #[must_use]
-    pub(super) fn first_word(self) -> u64 {
-        u64::from(self.0[0]) << 32 | u64::from(self.0[1])
-    }
-
     fn take(&mut self, block: &[u8]) {
         let mut words = [0; 80];
         for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {

@@ -11,13 +11,14 @@ use super::minimise::Limits;
 use super::sha1::Sha1;
 use super::store::Store;
 use crate::engine::interrupted;
+use crate::harness::Target;
 use crate::scenario::{Scenario, codec, text};
 
 /// What a triage is to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The driver's name.
-    pub driver: String,
+    /// The driver.
+    pub driver: Target,
     /// Files and folders.
     pub paths: Vec<PathBuf>,
     /// The triage's folder, which is left out of `paths`.
@@ -108,7 +109,7 @@ fn replay(
         &files,
         plan.jobs,
         start,
-        |hand, file| look_at(hand, file, &plan.driver),
+        |hand, file| look_at(hand, file, &plan.driver.name()),
         |record| {
             let noted = record.and_then(|record| journal.note_file(record));
             done += 1;

@@ -83,7 +83,8 @@ impl Store {
             write_scenario(&folder, "minimal", bucket, scenario)?;
         }
         let Some(scenario) = minimal.or(smallest) else { return Ok(()) };
-        let test = regression_test(&bucket.breach, &scenario, &Runner::Driver(&triage.driver));
+        let test =
+            regression_test(&bucket.breach, &scenario, &Runner::Driver(&triage.driver_arguments));
         write_whole(&folder.join("regression.rs"), test.as_bytes())
     }
 

@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::minimise::{Limits, Minimal, Subject, is_among, minimise};
 use super::replay::Replay;
+use crate::engine::worker::{CannotStart, cage};
 use crate::engine::{ignore_interrupts, message, run_begins, run_ends, watch};
-use crate::harness::Harness;
+use crate::explore::{self, Bound, Outcome, Sight, explore};
+use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::rules::Finding;
+use crate::scenario::Decision;
 use crate::scenario::{Scenario, codec};
 
 /// A request.
@@ -50,14 +54,42 @@ pub enum Answer {
 /// What begins a line with an answer: a driver may print, too.
 pub const MARK: &str = "lockstorm answer ";
 
-/// Answers requests until there are no more.
+/// Why a worker ends.
+#[derive(Debug)]
+pub enum CannotServe {
+    /// The driver cannot be run.
+    Driver(OpenError),
+    /// A compiled driver cannot be locked up.
+    Cage(CannotStart),
+    /// The parent is gone.
+    Parent(io::Error),
+}
+
+impl From<OpenError> for CannotServe {
+    fn from(error: OpenError) -> Self {
+        CannotServe::Driver(error)
+    }
+}
+
+impl From<io::Error> for CannotServe {
+    fn from(error: io::Error) -> Self {
+        CannotServe::Parent(error)
+    }
+}
+
+/// Answers requests on the driver until there are no more.
 ///
 /// # Errors
 ///
-/// The parent is gone.
-pub fn serve(mut harness: Harness) -> io::Result<()> {
+/// See [`CannotServe`].
+pub fn serve(target: &Target) -> Result<(), CannotServe> {
     ignore_interrupts();
     watch();
+    let driver = Prepared::read(target)?;
+    if target.is_untrusted() {
+        cage().map_err(CannotServe::Cage)?;
+    }
+    let mut harness = driver.start(Box::leak(Box::default()))?;
     for line in io::stdin().lock().lines() {
         let answer = match serde_json::from_str(&line?) {
             Ok(request) => answer(&mut harness, &request),
@@ -101,5 +133,33 @@ impl Subject for Watched<'_> {
         self.0.run(scenario);
         run_ends();
         is_among(self.0.findings(), bug)
+    }
+
+    fn search(
+        &mut self,
+        scenario: &Scenario,
+        bug: u64,
+        departures: usize,
+        runs: u64,
+    ) -> (Option<Vec<Decision>>, u64) {
+        explore::prepare(self.0, true);
+        let bound = Bound { departures, schedules: runs, every_point: false };
+        let wanted = |finding: &Finding| is_among(std::slice::from_ref(finding), bug);
+        let exploration = explore(self, scenario, bound, &wanted, &mut |_| {});
+        explore::prepare(self.0, false);
+        let found = match exploration.outcome {
+            Outcome::Found(found) => Some(found.0.schedule),
+            Outcome::Complete | Outcome::Spent => None,
+        };
+        (found, exploration.schedules)
+    }
+}
+
+impl explore::Subject for Watched<'_> {
+    fn observe(&mut self, scenario: &Scenario) -> Sight<'_> {
+        run_begins();
+        self.0.run(scenario);
+        run_ends();
+        self.0.sight()
     }
 }
