@@ -21,7 +21,9 @@
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
-//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
+//! | [`explore`] | every schedule of a scenario, within a bound | yes |
+//! | [`triage`] | what was found, sorted by bug and made small | yes |
+//! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -35,11 +37,15 @@ pub mod coverage;
 #[cfg(feature = "host")]
 pub mod device;
 #[cfg(feature = "host")]
+pub mod explore;
+#[cfg(feature = "host")]
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
 #[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod triage;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -104,6 +104,30 @@ impl Finding {
         hash.site(self.site);
         hash.0
     }
+
+    /// What makes two findings one bug to somebody who sorts them: [`Finding::id`], but that a deadlock is the same
+    /// bug as the cycle of lock orders that it came of. Which of the two a run shows is the schedule's doing:
+    /// whether the processors met.
+    #[must_use]
+    pub fn bug(&self) -> u64 {
+        if !matches!(self.rule, RuleId::LockCycle | RuleId::RunDeadlock) {
+            return self.id();
+        }
+        let mut kinds = self.locks.map(|lock| lock.map_or(0, kind_byte));
+        kinds.sort_unstable();
+        let mut hash = Fnv::new();
+        hash.bytes(b"circle");
+        for byte in kinds {
+            hash.byte(byte);
+        }
+        for routine in self.path.routines() {
+            hash.byte(*routine as u8);
+        }
+        hash.byte(0xFF);
+        hash.site(self.site);
+        hash.site(self.other_site.unwrap_or_default());
+        hash.0
+    }
 }
 
 impl fmt::Display for Finding {
