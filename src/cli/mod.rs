@@ -18,6 +18,7 @@ mod minimise;
 mod output;
 mod pack;
 mod progress;
+mod reports;
 mod rules;
 mod run;
 mod show;

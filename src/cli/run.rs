@@ -12,8 +12,10 @@ use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
 use crate::report::number::counted;
+use crate::report::page::{self, Page};
+use crate::report::perfetto;
+use crate::report::told::{self, Told};
 use crate::report::words::microseconds;
-use crate::report::{self, Story, page, perfetto};
 use crate::rules::{Finding, Severity};
 use crate::scenario::{Scenario, text};
 
@@ -167,20 +169,23 @@ impl Replay<'_> {
         let Arguments { html, perfetto, source, .. } = self.arguments;
         let (findings, events) = (self.harness.findings().to_vec(), self.harness.events());
         let replay = super::fuzz::replay(&self.driver, path);
-        let story = Story {
-            driver: &self.driver.name(),
-            events,
-            findings: &findings,
-            scenario: &text::write(scenario),
-            replay: &replay,
-        };
+        let told = Told::of(events, &findings, told::gravest(&findings));
+        let driver = self.driver.name();
         if let Some(file) = html {
             let mut folders = source.clone();
             folders.push(PathBuf::from("."));
-            write(file, page::render(&story, &folders, None).as_bytes())?;
+            let page = Page {
+                told: &told,
+                driver: &driver,
+                scenario: &text::write(scenario),
+                replay: &replay,
+                folders: &folders,
+                index: None,
+            };
+            write(file, page::render(&page).as_bytes())?;
         }
         if let Some(file) = perfetto {
-            let trace = perfetto::render(story.driver, &report::picture(&story));
+            let trace = perfetto::render(&driver, &told.timeline);
             write(file, trace.to_string().as_bytes())?;
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::breach::Breach;
 use crate::harness::Harness;
+use crate::report::breach::Breach;
 use crate::scenario::Scenario;
 
 /// What a replay showed.
