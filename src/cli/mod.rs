@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod drivers;
+mod explore;
 mod failure;
 mod fuzz;
 mod input;
@@ -62,6 +63,7 @@ enum Command {
     Pack(pack::Arguments),
     Triage(triage::Arguments),
     Minimise(minimise::Arguments),
+    Explore(explore::Arguments),
     Rules(rules::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
@@ -127,6 +129,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Triage(arguments) => triage::run(&arguments, &mut output),
         Command::Minimise(arguments) => minimise::run(&arguments, &mut output),
         Command::TriageWorker(arguments) => triage::work(&arguments),
+        Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
