@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, reason};
 use super::output::{Output, counted, grouped};
 use super::{Format, Verdict, input, trace};
+use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
+use crate::record::jsonl::{self, Heading};
 use crate::rules::{Finding, Severity};
 use crate::scenario::Scenario;
+use crate::triage::breach::Breach;
+use crate::triage::regression::{Runner, regression_test};
 
 /// Replay scenarios
 ///
@@ -34,6 +38,12 @@ pub(super) struct Arguments {
     /// Print every event of the run
     #[arg(long)]
     trace: bool,
+    /// Write every event of the run to a file, as JSON lines ('lockstorm check' reads it)
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Write a Rust test that fails as long as the driver has the bug
+    #[arg(long, value_name = "FILE")]
+    emit_test: Option<PathBuf>,
     /// Let warnings count as errors, for the exit status
     #[arg(long)]
     warnings_as_errors: bool,
@@ -44,6 +54,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let takes_one = [("--events", &arguments.events), ("--emit-test", &arguments.emit_test)];
+    if let Some((option, _)) = takes_one.iter().find(|(_, path)| path.is_some())
+        && arguments.files.len() > 1
+    {
+        return Err(Failure::new(format!("{option} takes the run of one file; name one")));
+    }
     let harness = Harness::open(&driver, Box::leak(Box::default()))
         .map_err(|error| input::unusable(&error))?;
     let mut replay = Replay { harness, driver, arguments, legend: false };
@@ -119,7 +135,8 @@ impl Replay<'_> {
         output.flush();
         report_deadly_signals(|line| self.last_words(path, line));
         let first = self.once(scenario, false);
-        let second = self.once(scenario, self.arguments.trace);
+        let records = self.arguments.trace || self.arguments.events.is_some();
+        let second = self.once(scenario, records);
         if first.hash != second.hash {
             return Err(Failure::new(format!(
                 "{}: two runs of it differ ({:016x} and {:016x}), so {} keeps state between runs \
@@ -130,11 +147,37 @@ impl Replay<'_> {
                 self.driver.name()
             )));
         }
+        self.write_events(scenario)?;
+        self.write_test(path, scenario)?;
         match self.arguments.format {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
         }
         Ok(self.violates(&second))
+    }
+
+    /// Writes the last run's events.
+    fn write_events(&mut self, scenario: &Scenario) -> Result<(), Failure> {
+        let Some(path) = &self.arguments.events else { return Ok(()) };
+        let heading = Heading::of_run(&self.driver.name(), scenario);
+        let text = jsonl::write(&heading, self.harness.events());
+        write_whole(path, text.as_bytes())
+            .map_err(|error| Failure::at("write", path, reason(&error)))
+    }
+
+    /// Writes a test for what the last run broke: the error, or else the first warning.
+    fn write_test(&mut self, file: &Path, scenario: &Scenario) -> Result<(), Failure> {
+        let Some(path) = &self.arguments.emit_test else { return Ok(()) };
+        let words = self.driver.arguments();
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let findings = self.harness.findings();
+        let error = findings.iter().find(|found| found.severity == Severity::Error);
+        let finding = error
+            .or(findings.first())
+            .ok_or_else(|| Failure::at("make a test of", file, "it breaks no rule"))?;
+        let test = regression_test(&Breach::of(finding), scenario, &Runner::Driver(&words));
+        write_whole(path, test.as_bytes())
+            .map_err(|error| Failure::at("write", path, reason(&error)))
     }
 
     fn once(&mut self, scenario: &Scenario, record: bool) -> Outcome {
@@ -248,7 +291,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct FindingLine {
+pub(super) struct FindingLine {
     id: String,
     rule: &'static str,
     severity: String,
@@ -256,7 +299,7 @@ struct FindingLine {
 }
 
 impl FindingLine {
-    fn new(finding: &Finding) -> FindingLine {
+    pub(super) fn new(finding: &Finding) -> FindingLine {
         FindingLine {
             id: format!("{:016x}", finding.id()),
             rule: finding.rule.rule().id,
