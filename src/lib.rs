@@ -22,6 +22,7 @@
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
+//! | [`record`] | events that were written down, and the rules over them | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
@@ -42,6 +43,8 @@ pub mod explore;
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
+#[cfg(feature = "cli")]
+pub mod record;
 #[cfg(feature = "host")]
 pub mod scenario;
 #[cfg(feature = "host")]

@@ -10,10 +10,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod check;
 mod drivers;
+mod explore;
 mod failure;
 mod fuzz;
 mod input;
+mod keep;
 mod minimise;
 mod output;
 mod pack;
@@ -62,6 +65,8 @@ enum Command {
     Pack(pack::Arguments),
     Triage(triage::Arguments),
     Minimise(minimise::Arguments),
+    Explore(explore::Arguments),
+    Check(check::Arguments),
     Rules(rules::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
@@ -127,6 +132,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Triage(arguments) => triage::run(&arguments, &mut output),
         Command::Minimise(arguments) => minimise::run(&arguments, &mut output),
         Command::TriageWorker(arguments) => triage::work(&arguments),
+        Command::Check(arguments) => check::run(&arguments, &mut output),
+        Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),

@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::footprint::Objects;
-use crate::event::{Event, PROCESSORS_MAX, Point, Site};
+use crate::event::{Event, PROCESSORS_MAX, Point};
 use crate::harness::EventHasher;
 
 /// What has happened so far.
@@ -38,11 +38,7 @@ impl History {
                 | u64::from(event.irql.0) << 8
                 | u64::from(event.depth),
         );
-        if let Site::Source(at) = event.site {
-            hash.write_u64(u64::from(at.line()) << 16 | u64::from(at.column()));
-        } else if let Site::Image(offset) = event.site {
-            hash.write_u64(1 << 63 | u64::from(offset));
-        }
+        hash.site(event.site);
         event.kind.hash(&mut hash);
         let objects = Objects::of(event);
         for number in objects.numbers() {

@@ -1,7 +1,6 @@
 //! A finding: which rule was broken, where, and with which locks. Data; every report renders it.
 
 use core::fmt;
-use core::panic::Location;
 
 use super::catalogue::{RuleId, Severity};
 use crate::event::{DEPTH_MAX, Lock, Routine, Site};
@@ -173,14 +172,17 @@ impl Fnv {
         self.byte(0);
     }
 
+    fn line(&mut self, file: &str, line: u32) {
+        self.bytes(base_name(file));
+        self.bytes(&line.to_le_bytes());
+    }
+
     /// File name without folders, because those differ between hosts, and line.
     fn site(&mut self, site: Site) {
         match site {
             Site::Port => self.byte(0),
-            Site::Source(location) => {
-                self.bytes(base_name(location));
-                self.bytes(&location.line().to_le_bytes());
-            }
+            Site::Source(location) => self.line(location.file(), location.line()),
+            Site::Told(at) => self.line(at.file, at.line),
             Site::Image(offset) => self.bytes(&offset.to_le_bytes()),
         }
     }
@@ -193,8 +195,8 @@ pub(super) fn site_rank(site: Site) -> u64 {
     hash.0
 }
 
-fn base_name(location: &Location<'static>) -> &'static [u8] {
-    let file = location.file().as_bytes();
+fn base_name(file: &str) -> &[u8] {
+    let file = file.as_bytes();
     match file.iter().rposition(|byte| matches!(byte, b'/' | b'\\')) {
         Some(slash) => &file[slash + 1..],
         None => file,

@@ -57,7 +57,7 @@ impl<'a> Hand<'a> {
             Reply::Answer(other) => Err(nonsense(&other)),
             Reply::Died(signal, what) => {
                 let breach = Breach::death(signal, &death_line(signal, what));
-                Ok(Replay { breaches: vec![breach], events: 0, stable: true })
+                Ok(Replay { breaches: vec![breach], events: 0, stable: true, unmodelled: false })
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::harness::Harness;
+use crate::machine::End;
 use crate::report::breach::Breach;
 use crate::scenario::Scenario;
 
@@ -15,6 +16,9 @@ pub struct Replay {
     pub events: u64,
     /// Two runs of it were the same.
     pub stable: bool,
+    /// The run ended where lockstorm has no model for what the driver called.
+    #[serde(default)]
+    pub unmodelled: bool,
 }
 
 impl Replay {
@@ -29,6 +33,7 @@ impl Replay {
             breaches: harness.findings().iter().map(Breach::of).collect(),
             events: second.events,
             stable: first.hash == second.hash,
+            unmodelled: second.end == End::Unmodelled,
         }
     }
 }

@@ -150,6 +150,9 @@ fn judge(hand: &mut Hand<'_>, file: &Path, scenario: &Scenario, driver: &str) ->
             "two runs of it differ: {driver} keeps state between runs, or lockstorm has a bug"
         ));
     }
+    if replay.breaches.is_empty() && replay.unmodelled {
+        return unusable(format!("{driver} calls a routine that lockstorm has no model for"));
+    }
     if replay.breaches.is_empty()
         && let Some(reason) = artifact::is_of_another_driver(file, scenario, driver)
     {
