@@ -19,6 +19,7 @@
 //! | [`scenario`] | what a run is told to do | yes |
 //! | [`device`] | hardware models | yes |
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
+//! | `binary` | a compiled driver on the machine (feature `binary`, x86-64 Linux) | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
@@ -33,6 +34,8 @@ pub mod miniport;
 pub mod rules;
 pub mod storport;
 
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+pub mod binary;
 #[cfg(feature = "host")]
 pub mod coverage;
 #[cfg(feature = "host")]
