@@ -22,7 +22,10 @@
 //! | `binary` | a compiled driver on the machine (feature `binary`, x86-64 Linux) | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
-//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
+//! | [`explore`] | every schedule of a scenario, within a bound | yes |
+//! | [`record`] | events that were written down, and the rules over them | yes |
+//! | [`triage`] | what was found, sorted by bug and made small | yes |
+//! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -38,11 +41,17 @@ pub mod coverage;
 #[cfg(feature = "host")]
 pub mod device;
 #[cfg(feature = "host")]
+pub mod explore;
+#[cfg(feature = "host")]
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
+#[cfg(feature = "cli")]
+pub mod record;
 #[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod triage;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -15,7 +15,7 @@ use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::model::Model;
-use crate::event::{Event, Flow, Sink};
+use crate::event::{Event, Flow, Point, Sink};
 use crate::machine::{Abi, Driver, End, Machine, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
@@ -49,6 +49,8 @@ pub struct Watch {
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
+    /// Points passed, each with the number of events before it.
+    points: Vec<(Point, u32)>,
 }
 
 impl Watch {
@@ -59,6 +61,7 @@ impl Watch {
             events: 0,
             hash: None,
             recorded: None,
+            points: Vec::new(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Watch {
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
         }
+        self.points.clear();
     }
 }
 
@@ -84,6 +88,10 @@ impl Sink for Watch {
             self.keep(event);
         }
         self.checker.record(event)
+    }
+
+    fn passes(&mut self, point: &Point) {
+        self.points.push((*point, self.events as u32));
     }
 }
 
@@ -224,6 +232,16 @@ impl Harness {
         self.machine.sink().recorded = on.then(Vec::new);
     }
 
+    /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
+    pub fn observe(&mut self, on: bool) {
+        self.machine.observe(on);
+    }
+
+    /// The decision points of the last run, if it was observed, each with the number of events before it.
+    pub fn points(&mut self) -> &[(Point, u32)] {
+        &self.machine.sink().points
+    }
+
     /// Runs the scenario that the bytes say; any bytes say one.
     pub fn run_bytes(&mut self, bytes: &[u8]) -> Outcome {
         let mut scenario = std::mem::take(&mut self.scenario);
@@ -287,6 +305,16 @@ impl Harness {
     /// The events of the last run, if they were recorded.
     pub fn events(&mut self) -> &[Event] {
         self.machine.sink().recorded.as_deref().unwrap_or_default()
+    }
+
+    /// All that is known of the last run.
+    pub(crate) fn sight(&mut self) -> crate::explore::Sight<'_> {
+        let watch = self.machine.sink();
+        crate::explore::Sight {
+            findings: watch.checker.findings(),
+            events: watch.recorded.as_deref().unwrap_or_default(),
+            points: &watch.points,
+        }
     }
 
     /// The coverage map.

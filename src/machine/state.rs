@@ -278,6 +278,10 @@ impl<S: Sink + 'static> Inner<S> {
         })
     }
 
+    pub(super) fn observe(&mut self, on: bool) {
+        self.state.get_mut().schedule.observed = on;
+    }
+
     pub(super) fn sink(&mut self) -> &mut S {
         &mut self.state.get_mut().sink
     }
