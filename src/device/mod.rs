@@ -5,8 +5,11 @@
 //! scenario's decision, which arrives as a [`Manner`] and one [`Answer`] for each command.
 
 pub mod bare;
+pub mod doorbell;
+mod medium;
 pub mod model;
 pub mod nvme;
+mod service;
 
 use crate::scenario::{Answer, Manner};
 

@@ -2,6 +2,7 @@
 
 use super::Device;
 use super::bare::Bare;
+use super::doorbell::Doorbell;
 use super::nvme::Nvme;
 
 /// A hardware model.
@@ -9,19 +10,22 @@ use super::nvme::Nvme;
 pub enum Model {
     /// An NVMe controller with a RAM disk.
     Nvme,
+    /// The disk behind doorbells that `examples/c-miniport` drives.
+    Doorbell,
     /// A device that only interrupts.
     Bare,
 }
 
 impl Model {
     /// Every model.
-    pub const ALL: [Model; 2] = [Model::Nvme, Model::Bare];
+    pub const ALL: [Model; 3] = [Model::Nvme, Model::Doorbell, Model::Bare];
 
     /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Model::Nvme => "nvme",
+            Model::Doorbell => "doorbell",
             Model::Bare => "bare",
         }
     }
@@ -31,6 +35,7 @@ impl Model {
     pub const fn summary(self) -> &'static str {
         match self {
             Model::Nvme => "an NVMe controller with one namespace on a RAM disk",
+            Model::Doorbell => "a disk with a doorbell a command: what examples/c-miniport drives",
             Model::Bare => "a device that does nothing but interrupt when the scenario says so",
         }
     }
@@ -46,6 +51,7 @@ impl Model {
     pub fn build(self) -> Box<dyn Device> {
         match self {
             Model::Nvme => Box::new(Nvme::new()),
+            Model::Doorbell => Box::new(Doorbell::new()),
             Model::Bare => Box::new(Bare::new()),
         }
     }
