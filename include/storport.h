@@ -45,24 +45,7 @@ STORPORT_API BOOLEAN StorPortRegistryRead(PVOID HwDeviceExtension, PUCHAR ValueN
 STORPORT_API BOOLEAN StorPortRegistryWrite(PVOID HwDeviceExtension, PUCHAR ValueName, ULONG Global, ULONG Type,
                                            PUCHAR Buffer, ULONG BufferLength);
 
-/* Registers and ports. The Windows header compiles these to instructions in release builds; here they are always calls,
-   which is what that header makes of them with DISABLE_INLINE_REGISTER_ACCESS. */
-STORPORT_API UCHAR StorPortReadRegisterUchar(PVOID HwDeviceExtension, volatile UCHAR *Register);
-STORPORT_API USHORT StorPortReadRegisterUshort(PVOID HwDeviceExtension, volatile USHORT *Register);
-STORPORT_API ULONG StorPortReadRegisterUlong(PVOID HwDeviceExtension, volatile ULONG *Register);
-STORPORT_API VOID StorPortWriteRegisterUchar(PVOID HwDeviceExtension, volatile UCHAR *Register, UCHAR Value);
-STORPORT_API VOID StorPortWriteRegisterUshort(PVOID HwDeviceExtension, volatile USHORT *Register, USHORT Value);
-STORPORT_API VOID StorPortWriteRegisterUlong(PVOID HwDeviceExtension, volatile ULONG *Register, ULONG Value);
-STORPORT_API VOID StorPortReadRegisterBufferUlong(PVOID HwDeviceExtension, volatile ULONG *Register, PULONG Buffer,
-                                                  ULONG Count);
-STORPORT_API VOID StorPortWriteRegisterBufferUlong(PVOID HwDeviceExtension, volatile ULONG *Register, PULONG Buffer,
-                                                   ULONG Count);
-STORPORT_API UCHAR StorPortReadPortUchar(PVOID HwDeviceExtension, PUCHAR Port);
-STORPORT_API USHORT StorPortReadPortUshort(PVOID HwDeviceExtension, PUSHORT Port);
-STORPORT_API ULONG StorPortReadPortUlong(PVOID HwDeviceExtension, PULONG Port);
-STORPORT_API VOID StorPortWritePortUchar(PVOID HwDeviceExtension, PUCHAR Port, UCHAR Value);
-STORPORT_API VOID StorPortWritePortUshort(PVOID HwDeviceExtension, PUSHORT Port, USHORT Value);
-STORPORT_API VOID StorPortWritePortUlong(PVOID HwDeviceExtension, PULONG Port, ULONG Value);
+#include "storport_registers.h"
 
 /* Memory. */
 STORPORT_API PVOID StorPortGetUncachedExtension(PVOID HwDeviceExtension, PPORT_CONFIGURATION_INFORMATION ConfigInfo,
