@@ -16,12 +16,15 @@
 //!     line: true,                         // an interrupt line beside messages
 //!     msix: (messages: 3, bar: 1, table: 0, pending: 0x800),
 //!     capabilities: [(id: 0x09, bytes: [0x10, 0x01, 0x00])],
+//!     registers: [(bar: 1, offset: 0x0, value: 0x0F)],
 //! )
 //! ```
 //!
 //! Each BAR becomes an access range, in the order of their indices. Where they lie is the machine's choice; all lie
-//! behind each other, so that the device sees one stretch of registers.
+//! behind each other, so that the device sees one stretch of registers. `registers` are 32-bit registers that always read
+//! as the same value, whatever the scenario says of others: what a driver must find there before it believes in its device.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -66,6 +69,8 @@ pub struct Description {
     msix: Option<Msix>,
     #[serde(default)]
     capabilities: Vec<Capability>,
+    #[serde(default)]
+    registers: Vec<Constant>,
 }
 
 /// A base address register.
@@ -111,6 +116,15 @@ struct Msix {
 struct Capability {
     id: u8,
     bytes: Vec<u8>,
+}
+
+/// A 32-bit register that always reads as the same value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Constant {
+    bar: u8,
+    offset: u32,
+    value: u32,
 }
 
 const fn mass_storage() -> (u8, u8, u8) {
@@ -165,6 +179,8 @@ fn impossible<T>(what: impl Into<String>) -> Result<T, DescriptionError> {
 pub struct Function {
     space: [u8; 256],
     ranges: Vec<Range>,
+    /// By offset among all registers.
+    constants: BTreeMap<u32, u32>,
     register_bytes: u32,
 }
 
@@ -193,7 +209,7 @@ impl Function {
     /// A function with one range of registers, as a model has it.
     #[must_use]
     pub const fn of_space(space: [u8; 256]) -> Function {
-        Function { space, ranges: Vec::new(), register_bytes: 0 }
+        Function { space, ranges: Vec::new(), constants: BTreeMap::new(), register_bytes: 0 }
     }
 
     /// Its configuration space.
@@ -214,11 +230,18 @@ impl Function {
         self.register_bytes
     }
 
+    /// What the register at this offset always reads as, if it does.
+    #[must_use]
+    pub fn constant(&self, offset: u32) -> Option<u32> {
+        self.constants.get(&offset).copied()
+    }
+
     fn build(description: &Description) -> Result<Function, DescriptionError> {
         let mut function = Function::of_space([0; 256]);
         function.put_identity(description);
         function.put_bars(&description.bars)?;
         function.put_capabilities(description)?;
+        function.put_constants(description)?;
         Ok(function)
     }
 
@@ -288,6 +311,19 @@ impl Function {
             self.put(at + 2, &bytes);
             (link, at) = (at + 1, end.next_multiple_of(4));
             self.put(0x06, &STATUS_HAS_CAPABILITIES.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn put_constants(&mut self, description: &Description) -> Result<(), DescriptionError> {
+        let mut bars: Vec<u8> = description.bars.iter().map(|bar| bar.index).collect();
+        bars.sort_unstable();
+        for Constant { bar, offset, value } in &description.registers {
+            let range = bars.iter().position(|index| index == bar).map(|n| self.ranges[n]);
+            let Some(range) = range.filter(|range| *offset < range.bytes && offset % 4 == 0) else {
+                return impossible(format!("BAR {bar} has no 32-bit register at {offset:#x}"));
+            };
+            self.constants.insert(range.offset + offset, *value);
         }
         Ok(())
     }
@@ -361,6 +397,7 @@ mod tests {
                (index: 4, kind: Memory64, bytes: 0x4000)],
         msix: (messages: 3, bar: 1, table: 0, pending: 0x800),
         capabilities: [(id: 0x09, bytes: [0x10, 0x01])],
+        registers: [(bar: 1, offset: 8, value: 77)],
     )";
 
     fn refusal(text: &str) -> String {
@@ -390,6 +427,7 @@ mod tests {
             [range(0, 0x80, false), range(0x1000, 0x1000, true), range(0x4000, 0x4000, true)]
         );
         assert_eq!(function.register_bytes(), 0x8000);
+        assert_eq!((function.constant(0x1008), function.constant(8)), (Some(77), None));
         let word = |at: usize| {
             u32::from_le_bytes(function.space()[at..at + 4].try_into().expect("four bytes"))
         };
@@ -435,6 +473,10 @@ mod tests {
             with(&format!("{bar}, msix: (messages: 2, bar: 0, table: 0, pending: 0)"))
                 .contains("inside")
         );
+        let register = |at: &str| with(&format!("{bar}, registers: [({at}, value: 1)]"));
+        assert!(register("bar: 1, offset: 0").contains("BAR 1 has no 32-bit register at 0x0"));
+        assert!(register("bar: 0, offset: 16").contains("at 0x10"));
+        assert!(register("bar: 0, offset: 2").contains("at 0x2"));
         let long = format!("capabilities: [(id: 9, bytes: {:?})]", [0_u8; 191]);
         assert!(with(&long).contains("do not fit"));
         assert_eq!(Function::read(&[0xFF]), Err(DescriptionError::NotText));

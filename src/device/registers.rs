@@ -13,7 +13,7 @@
 //! | Late | what was last written, zero before |
 //! | Garbage | another value each time |
 //!
-//! It interrupts when the scenario says so, and moves no data. So that no driver waits for ever for a bit that never
+//! Registers that its [description](super::pci) fixes always answer the same. It interrupts when the scenario says so, and moves no data. So that no driver waits for ever for a bit that never
 //! comes, a register that is read again and again with nothing written in between begins to change: zero, all ones, or
 //! anything. A driver that polls forever even then would hang on real hardware too.
 //!
@@ -126,6 +126,9 @@ impl Registers {
     }
 
     fn answer(&mut self, word: u32) -> u32 {
+        if let Some(value) = self.function.constant(word.wrapping_mul(4)) {
+            return value;
+        }
         if self.repeated >= PATIENCE {
             return self.changing(word);
         }
@@ -356,14 +359,18 @@ mod tests {
     #[test]
     fn a_description_gives_identity_and_ranges() {
         let text = b"(vendor: 7, device: 8, bars: [(index: 0, kind: Ports, bytes: 64), \
-                     (index: 2, kind: Memory32, bytes: 0x1000)])";
-        let device = Registers::with(Function::read(text).expect("a description"));
+                     (index: 2, kind: Memory32, bytes: 0x1000)], \
+                     registers: [(bar: 2, offset: 4, value: 9)])";
+        let mut device = Registers::with(Function::read(text).expect("a description"));
         assert_eq!(device.config_space()[..4], [7, 0, 8, 0]);
         assert_eq!(device.register_bytes(), 0x2000);
         let range = |offset, bytes, memory| Some(Range { offset, bytes, memory });
         assert_eq!(device.range(0), range(0, 64, false));
         assert_eq!(device.range(1), range(0x1000, 0x1000, true));
         assert_eq!(device.range(2), None);
+        device.expect(Answer { outcome: Outcome::MediaError, slowness: 7 });
+        device.write_register(&mut NoBus, 0x1004, 1);
+        assert_eq!([read(&mut device, 0x1004), read(&mut device, 0x1000)], [9, u32::MAX]);
         assert_eq!(Registers::new().range(0), range(0, REGISTER_BYTES, true));
     }
 
