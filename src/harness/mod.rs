@@ -174,6 +174,8 @@ impl Prepared {
 pub struct Harness {
     machine: Machine<Watch>,
     driver: Loaded,
+    /// Rules that say nothing in front of this device.
+    silent: RuleSet,
     scenario: Scenario,
     script: Vec<Call>,
 }
@@ -208,9 +210,14 @@ impl Harness {
     }
 
     fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
+        let mut silent = RuleSet::NONE;
+        if !device.completes() {
+            silent.insert(RuleId::RequestLost);
+        }
         Harness {
             machine: Machine::new(Watch::new(map), device.build()),
             driver,
+            silent,
             scenario: Scenario::default(),
             script: Vec::with_capacity(STEPS_MAX),
         }
@@ -256,7 +263,7 @@ impl Harness {
         let watch = self.machine.sink();
         watch.reset();
         // What the scenario itself tells the driver to do is no finding.
-        let mut asked_for = RuleSet::NONE;
+        let mut asked_for = self.silent;
         if scenario.setup.half_duplex {
             asked_for.insert(RuleId::DuplexHalf);
         }
