@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::{GARBAGE, Recorder, at, call, call_at, called, run};
+use super::{GARBAGE, RESULT, Recorder, at, call, call_at, called, run};
 use crate::binary::imports;
 use crate::event::{Cause, Handle, Kind, Lock, LockApi};
 use crate::machine::{End, REGISTERS};
@@ -270,4 +270,23 @@ fn a_register_of_another_width_is_a_part_of_a_register_or_two() {
     let offsets: Vec<u32> =
         called(&events, Ddi::ReadRegister).into_iter().map(|(offset, _)| offset).collect();
     assert_eq!(offsets, [0, 0, 4]);
+}
+
+/// HwStorTimer of a driver that looks after its adapter every second, for ever.
+unsafe extern "win64-unwind" fn heartbeat(extension: *mut std::ffi::c_void) {
+    let routine = heartbeat as *const () as usize;
+    let extension = extension.expose_provenance();
+    call("StorPortNotification", [6, extension, routine, GARBAGE | 1_000_000]);
+}
+
+#[test]
+fn a_heartbeat_does_not_keep_a_run_from_its_end() {
+    let (end, events) = run(|extension, _| {
+        let routine = heartbeat as *const () as usize;
+        call("StorPortNotification", [6, extension, routine, 1_000_000]);
+        RESULT.set(1);
+    });
+    assert_eq!(end, End::Quiet);
+    let fired = |event: &&crate::event::Event| matches!(event.kind, Kind::TimerExpired { .. });
+    assert!(events.iter().filter(fired).count() > 100, "it beats as long as it may matter");
 }

@@ -38,6 +38,8 @@ type Body = fn(usize, usize);
 
 thread_local! {
     static BODY: Cell<Option<Body>> = const { Cell::new(None) };
+    /// What HwStorFindAdapter returns next: SP_RETURN_NOT_FOUND, unless the body says otherwise.
+    static RESULT: Cell<u32> = const { Cell::new(0) };
 }
 
 unsafe extern "win64-unwind" fn find_adapter(
@@ -51,7 +53,7 @@ unsafe extern "win64-unwind" fn find_adapter(
     if let Some(body) = BODY.take() {
         body(extension.expose_provenance(), config.expose_provenance());
     }
-    0
+    RESULT.take()
 }
 
 unsafe extern "win64-unwind" fn initialize(_: *mut c_void) -> u8 {
