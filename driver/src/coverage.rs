@@ -2,25 +2,37 @@
 //! tell of them. Nobody is told inside Windows; whoever loads the file finds the sections by their names.
 //!
 //! On Windows the linker sorts the parts of a section by what follows `$`, so `$A` and `$Z` bound `$M`
-//! (<https://clang.llvm.org/docs/SanitizerCoverage.html>).
+//! (<https://clang.llvm.org/docs/SanitizerCoverage.html>). The bounds are written in assembly, because the
+//! instrumentation declares symbols of the same names in every module.
 
-/// A bound: the instrumentation takes the address behind the first, and the address of the last.
-macro_rules! bound {
-    ($name:ident, $section:literal) => {
-        #[used]
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = $section)]
-        static mut $name: u64 = 0;
-    };
-}
-
-bound!(__start___sancov_cntrs, ".SCOV$CA");
-bound!(__stop___sancov_cntrs, ".SCOV$CZ");
-bound!(__start___sancov_pcs, ".SCOVP$A");
-bound!(__stop___sancov_pcs, ".SCOVP$Z");
+core::arch::global_asm!(
+    ".macro bound name, section, access",
+    ".section \\section,\"\\access\"",
+    ".globl \\name",
+    ".p2align 3",
+    "\\name:",
+    ".quad 0",
+    ".endm",
+    "bound __start___sancov_cntrs, .SCOV$CA, dw",
+    "bound __stop___sancov_cntrs, .SCOV$CZ, dw",
+    "bound __start___sancov_pcs, .SCOVP$A, dr",
+    "bound __stop___sancov_pcs, .SCOVP$Z, dr",
+    ".text",
+);
 
 #[unsafe(no_mangle)]
 extern "C" fn __sanitizer_cov_8bit_counters_init(_: *mut u8, _: *mut u8) {}
 
 #[unsafe(no_mangle)]
 extern "C" fn __sanitizer_cov_pcs_init(_: *const usize, _: *const usize) {}
+
+/// The compiler refers to it where a module has floating-point code.
+#[unsafe(no_mangle)]
+static _fltused: i32 = 0;
+
+/// Without link-time optimisation there is code of `core` that names it in its unwind tables; no panic of this
+/// driver unwinds.
+#[unsafe(no_mangle)]
+extern "C" fn __CxxFrameHandler3() -> i32 {
+    0
+}
