@@ -30,7 +30,9 @@ use crate::storport::perf::{
     MessageInterruptInformation, PerfConfigurationData, ProcessorNumber,
     StartIoPerformanceParameters,
 };
-use crate::storport::{Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus};
+use crate::storport::{
+    Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
+};
 
 /// `MINIPORT_REG_DWORD`: the type of a registry value of four bytes.
 const MINIPORT_REG_DWORD: u32 = 4;

@@ -1,0 +1,165 @@
+//! ntoskrnl's lock and IRQL routines, told of.
+
+use super::Hooks;
+use super::book::Given;
+use super::port::{Call, Checked};
+use crate::event::{Handle, Kind, Lock, LockApi, LockMisuse};
+use crate::storport::lock::KlockQueueHandle;
+use crate::storport::{Executive, Irql, StorKspinLock, StorLockHandle, StorSpinlock};
+
+/// A queued handle in the form in which the book keeps handles.
+fn kept(handle: KlockQueueHandle) -> StorLockHandle {
+    StorLockHandle { lock: StorSpinlock::INVALID, context: handle }
+}
+
+impl<P: Executive, H: Hooks<P>> Checked<P, H> {
+    /// The lock at an address; tells if nobody initialised it.
+    fn executive(self, call: &Call<P>, lock: *const StorKspinLock) -> Lock {
+        let mut number = 0;
+        self.tell(call, |book, _| {
+            number = book.executive(lock.addr());
+            let unknown = !book.is_executive_initialized(number);
+            unknown.then_some(Kind::ExecutiveUninitialized { lock: number })
+        });
+        Lock::Executive(number)
+    }
+
+    /// Releases an ordinary lock in the book.
+    fn give_back(self, call: &Call<P>, lock: *const StorKspinLock, (api, irql): (LockApi, Irql)) {
+        let lock = self.executive(call, lock);
+        self.tell(call, |book, slot| {
+            let held = book.held(lock);
+            let other = held.is_taken() && held.api != api;
+            let handle = if other { Handle::OtherApi } else { Handle::Same };
+            Some(book.release(slot, api, &Given { lock, handle, irql }))
+        });
+    }
+
+    /// Releases a queued lock in the book.
+    fn give_back_queued(self, call: &Call<P>, handle: *const KlockQueueHandle, api: LockApi) {
+        // SAFETY: the caller's promise, and StorPort is about to read it.
+        let contents = kept(unsafe { handle.read() });
+        self.tell(call, |book, slot| {
+            let Some(mut given) = book.given(handle.addr(), &contents) else {
+                let misuse = LockMisuse::HandleNeverAcquired;
+                return Some(Kind::LockMisused { api, release: true, misuse });
+            };
+            let held = book.held(given.lock);
+            if given.handle == Handle::Same && held.api != api {
+                given.handle = Handle::OtherApi;
+            }
+            if api == LockApi::KeQueuedDpcLevel {
+                given.irql = call.irql;
+            }
+            Some(book.release(slot, api, &given))
+        });
+    }
+}
+
+// SAFETY: as for `StorPort`: each method is the routine of the inner port.
+unsafe impl<P: Executive, H: Hooks<P>> Executive for Checked<P, H> {
+    unsafe fn ke_initialize_spin_lock(self, lock: *mut StorKspinLock) {
+        let call = self.call();
+        self.tell(&call, |book, _| Some(book.initialize_executive(lock.addr())));
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_initialize_spin_lock(lock) };
+    }
+
+    unsafe fn ke_acquire_spin_lock(self, lock: *mut StorKspinLock) -> Irql {
+        let call = self.call();
+        let (name, api) = (self.executive(&call, lock), LockApi::Ke);
+        let contended = self.wait(&call, name, api);
+        // SAFETY: the caller's promise.
+        let irql = unsafe { call.port.ke_acquire_spin_lock(lock) };
+        self.acquired(&call, (name, api, contended), None);
+        irql
+    }
+
+    unsafe fn ke_release_spin_lock(self, lock: *mut StorKspinLock, irql: Irql) {
+        let call = self.call();
+        self.give_back(&call, lock, (LockApi::Ke, irql));
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_release_spin_lock(lock, irql) };
+    }
+
+    unsafe fn ke_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) {
+        let call = self.call();
+        let (name, api) = (self.executive(&call, lock), LockApi::KeDpcLevel);
+        let contended = self.wait(&call, name, api);
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_acquire_spin_lock_at_dpc_level(lock) };
+        self.acquired(&call, (name, api, contended), None);
+    }
+
+    unsafe fn ke_release_spin_lock_from_dpc_level(self, lock: *mut StorKspinLock) {
+        let call = self.call();
+        self.give_back(&call, lock, (LockApi::KeDpcLevel, call.irql));
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_release_spin_lock_from_dpc_level(lock) };
+    }
+
+    unsafe fn ke_acquire_in_stack_queued_spin_lock(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let call = self.call();
+        let (name, api) = (self.executive(&call, lock), LockApi::KeQueued);
+        let contended = self.wait(&call, name, api);
+        // SAFETY: the caller's promise; the acquire fills the handle.
+        let filled = unsafe {
+            call.port.ke_acquire_in_stack_queued_spin_lock(lock, handle);
+            handle.read()
+        };
+        self.acquired(&call, (name, api, contended), Some((handle.addr(), kept(filled))));
+    }
+
+    unsafe fn ke_release_in_stack_queued_spin_lock(self, handle: *mut KlockQueueHandle) {
+        let call = self.call();
+        self.give_back_queued(&call, handle, LockApi::KeQueued);
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_release_in_stack_queued_spin_lock(handle) };
+    }
+
+    unsafe fn ke_acquire_in_stack_queued_spin_lock_at_dpc_level(
+        self,
+        lock: *mut StorKspinLock,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let call = self.call();
+        let (name, api) = (self.executive(&call, lock), LockApi::KeQueuedDpcLevel);
+        let contended = self.wait(&call, name, api);
+        // SAFETY: the caller's promise; the acquire fills the handle.
+        let filled = unsafe {
+            call.port.ke_acquire_in_stack_queued_spin_lock_at_dpc_level(lock, handle);
+            handle.read()
+        };
+        self.acquired(&call, (name, api, contended), Some((handle.addr(), kept(filled))));
+    }
+
+    unsafe fn ke_release_in_stack_queued_spin_lock_from_dpc_level(
+        self,
+        handle: *mut KlockQueueHandle,
+    ) {
+        let call = self.call();
+        self.give_back_queued(&call, handle, LockApi::KeQueuedDpcLevel);
+        // SAFETY: the caller's promise.
+        unsafe { call.port.ke_release_in_stack_queued_spin_lock_from_dpc_level(handle) };
+    }
+
+    fn ke_raise_irql(self, irql: Irql) -> Irql {
+        let call = self.call();
+        self.tell(&call, |_, _| Some(Kind::IrqlSet { irql, raise: true }));
+        call.port.ke_raise_irql(irql)
+    }
+
+    fn ke_lower_irql(self, irql: Irql) {
+        let call = self.call();
+        self.tell(&call, |_, _| Some(Kind::IrqlSet { irql, raise: false }));
+        call.port.ke_lower_irql(irql);
+    }
+
+    fn ke_get_current_irql(self) -> Irql {
+        self.call().port.ke_get_current_irql()
+    }
+}
