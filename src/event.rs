@@ -9,6 +9,9 @@
 
 mod names;
 
+#[cfg(feature = "host")]
+pub use names::name_image_sites;
+
 use core::panic::Location;
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
@@ -302,8 +305,11 @@ pub enum Kind {
     },
     /// The step budget is spent although processors could still move.
     Hung,
-    /// The driver panicked, or broke the processor's own rules (a wild access, an illegal instruction).
-    Crashed,
+    /// The driver did what stops Windows, or what the machine has no model for.
+    Crashed {
+        /// What it was.
+        cause: Cause,
+    },
 
     // Callbacks.
     /// StorPort calls a routine of the miniport. `Event::irql` is the level at which it is called, so the
@@ -529,6 +535,33 @@ pub enum Kind {
         /// What.
         mistake: ConfigurationMistake,
     },
+}
+
+/// Why a driver cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A Rust core panicked.
+    Panic,
+    /// It touched memory that is not its own.
+    AccessViolation,
+    /// Its stack is used up.
+    StackOverflow,
+    /// What it executed is no instruction.
+    IllegalInstruction,
+    /// A privileged instruction that no miniport has a use for.
+    PrivilegedInstruction,
+    /// It divided by zero, or the quotient was too large.
+    DivisionByZero,
+    /// `int 29h`: a check that the compiler put in failed.
+    FastFail,
+    /// A breakpoint, with no debugger to take it.
+    Breakpoint,
+    /// It gave StorPort or the kernel a pointer to memory that is not its own.
+    BadPointer,
+    /// It called KeBugCheck or KeBugCheckEx.
+    BugCheck,
+    /// It called a routine that the machine has no model for: no mistake of the driver's, and no finding.
+    Unmodelled,
 }
 
 /// What HwStorFindAdapter may leave wrong in PORT_CONFIGURATION_INFORMATION.

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::{Output, counted, grouped};
 use super::{Format, Verdict, input, trace};
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::harness::{BuiltIn, Harness, Outcome};
+use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
 use crate::rules::{Finding, Severity};
 use crate::scenario::Scenario;
@@ -25,6 +25,9 @@ use crate::scenario::Scenario;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
     /// Scenarios, as bytes or as RON text
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -40,8 +43,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver)?;
-    let mut replay = Replay { harness: Harness::alone(driver), driver, arguments, legend: false };
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let harness = Harness::open(&driver, Box::leak(Box::default()))
+        .map_err(|error| input::unusable(&error))?;
+    let mut replay = Replay { harness, driver, arguments, legend: false };
     replay.harness.hash_events(true);
     let mut tally = Tally::default();
     for path in &arguments.files {
@@ -96,7 +101,7 @@ impl Tally {
 /// Replays files on one driver.
 struct Replay<'a> {
     harness: Harness,
-    driver: BuiltIn,
+    driver: Target,
     arguments: &'a Arguments,
     /// The legend of the traces has been written.
     legend: bool,
@@ -181,7 +186,7 @@ impl Replay<'_> {
         let trace = self.arguments.trace;
         Line {
             file: path.display().to_string(),
-            driver: self.driver.name(),
+            driver: self.driver.name().into_owned(),
             end: end_name(outcome.end),
             events: outcome.events,
             decisions: outcome.decisions,
@@ -218,6 +223,7 @@ fn end_name(end: End) -> &'static str {
         End::Deadlock => "deadlock",
         End::Hang => "hang",
         End::Crash => "crashed",
+        End::Unmodelled => "unmodelled",
     }
 }
 
@@ -230,7 +236,7 @@ fn microseconds(ns: u64) -> String {
 #[derive(Serialize)]
 struct Line {
     file: String,
-    driver: &'static str,
+    driver: String,
     end: &'static str,
     events: u64,
     decisions: u64,

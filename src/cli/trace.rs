@@ -139,7 +139,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Lock, LockApi, Routine};
+    use crate::event::{Cause, Lock, LockApi, Routine};
 
     fn event(processor: u8, depth: u8, kind: Kind) -> Event {
         Event { time: 1_500, site: Site::Port, kind, processor, irql: Irql::DISPATCH, depth }
@@ -163,6 +163,6 @@ mod tests {
         let enter = Kind::Entered { routine: Routine::Dpc, subject: 3 };
         assert_eq!(indent(&event(0, 1, enter)), 0);
         assert_eq!(indent(&event(0, 2, enter)), 2);
-        assert_eq!(indent(&event(0, 1, Kind::Crashed)), 2);
+        assert_eq!(indent(&event(0, 1, Kind::Crashed { cause: Cause::Panic })), 2);
     }
 }

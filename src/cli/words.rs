@@ -27,7 +27,7 @@ pub(super) fn what(event: &Event) -> String {
             format!("! deadlock: waits for {lock}, held by cpu {holder} (cycle of {length})")
         }
         Kind::Hung => "! hang: the step budget is spent".into(),
-        Kind::Crashed => "! the driver crashed".into(),
+        Kind::Crashed { cause } => format!("! the driver stops: {cause}"),
         Kind::Entered { routine, subject } => format!("> {routine}{}", about(routine, subject)),
         Kind::Left { routine, result, .. } => left(routine, result),
         _ => lock_event(kind, event.processor)

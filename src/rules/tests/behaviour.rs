@@ -1,6 +1,8 @@
 //! What the checker does whatever the rule: deduplication, ids, muting, crash dumps, reset, totality.
 
-use crate::event::{Event, Flow, Handle, Kind, Lock, LockApi, LockMisuse, Owner, Routine, Site};
+use crate::event::{
+    Cause, Event, Flow, Handle, Kind, Lock, LockApi, LockMisuse, Owner, Routine, Site,
+};
 use crate::rules::trace::Trace;
 use crate::rules::{Checker, FINDINGS_MAX, RuleId, RuleSet, Severity};
 use crate::storport::{Ddi, Irql, SrbStatus};
@@ -48,7 +50,7 @@ fn an_error_ends_the_run_and_a_warning_does_not() {
     t.wait_for(Lock::StartIo);
     assert!(t.is_stopped());
     let found = t.findings().len();
-    t.port(Kind::Crashed).port(Kind::Hung);
+    t.port(Kind::Crashed { cause: Cause::AccessViolation }).port(Kind::Hung);
     assert_eq!(t.findings().len(), found, "what follows an error is not judged");
 }
 
@@ -94,7 +96,10 @@ fn more_warnings_than_fit_leave_room_for_the_error() {
     }
     assert_eq!(flow, Flow::Continue);
     assert_eq!(checker.findings().len(), FINDINGS_MAX);
-    assert_eq!(checker.record(&event(Site::Port, Kind::Crashed)), Flow::Stop);
+    assert_eq!(
+        checker.record(&event(Site::Port, Kind::Crashed { cause: Cause::AccessViolation })),
+        Flow::Stop
+    );
     let last = checker.findings().last().map(|f| (f.rule, f.severity));
     assert_eq!(last, Some((RuleId::DriverCrashed, Severity::Error)));
 }
