@@ -70,8 +70,10 @@ const FREE: Held = Held {
 struct Request {
     srb: usize,
     number: u16,
-    open: bool,
+    owner: Owner,
 }
+
+const NO_REQUEST: Request = Request { srb: 0, number: 0, owner: Owner::Port };
 
 /// Everything.
 pub(super) struct Book {
@@ -117,7 +119,7 @@ impl Book {
             executives: [0; EXECUTIVE_LOCKS_MAX],
             executives_initialized: 0,
             executive_count: 0,
-            requests: [Request { srb: 0, number: 0, open: false }; REQUESTS],
+            requests: [NO_REQUEST; REQUESTS],
             overflowed: false,
             next_request: 0,
         }
@@ -132,7 +134,7 @@ impl Book {
         self.locks.fill(FREE);
         (self.dpcs_queued, self.dpc_count) = (0, 0);
         (self.executives_initialized, self.executive_count) = (0, 0);
-        self.requests.fill(Request { srb: 0, number: 0, open: false });
+        self.requests.fill(NO_REQUEST);
         (self.overflowed, self.next_request) = (false, 0);
     }
 
@@ -385,13 +387,13 @@ impl Book {
             self.overflowed = true;
             return u16::MAX;
         };
-        let Request { srb: known, number, open } = self.requests[place];
-        if known == srb && open {
+        let Request { srb: known, number, owner } = self.requests[place];
+        if known == srb && owner == Owner::Miniport {
             return number;
         }
         let number = self.next_request;
         self.next_request = number.wrapping_add(1);
-        self.requests[place] = Request { srb, number, open: true };
+        self.requests[place] = Request { srb, number, owner: Owner::Miniport };
         number
     }
 
@@ -400,8 +402,7 @@ impl Book {
         let (number, owner) = match self.find(srb) {
             Some(place) => {
                 let request = &mut self.requests[place];
-                let open = core::mem::replace(&mut request.open, false);
-                (request.number, if open { Owner::Miniport } else { Owner::Port })
+                (request.number, core::mem::replace(&mut request.owner, Owner::Port))
             }
             None if self.overflowed => (u16::MAX, Owner::Miniport),
             None => (u16::MAX, Owner::Nobody),
@@ -415,8 +416,9 @@ impl Book {
     /// StorPort has completed every request itself; how many.
     pub(super) fn close_all(&mut self) -> u16 {
         let mut count = 0;
-        for request in &mut self.requests {
-            count += u16::from(core::mem::replace(&mut request.open, false));
+        for request in self.requests.iter_mut().filter(|request| request.owner == Owner::Miniport) {
+            request.owner = Owner::PortAfterReset;
+            count += 1;
         }
         count
     }
@@ -433,9 +435,9 @@ impl Book {
 
     /// An empty place, or else one whose request is done.
     fn place_for(&self, srb: usize) -> Option<usize> {
-        Self::places(srb)
-            .find(|&place| self.requests[place].srb == 0)
-            .or_else(|| Self::places(srb).find(|&place| !self.requests[place].open))
+        Self::places(srb).find(|&place| self.requests[place].srb == 0).or_else(|| {
+            Self::places(srb).find(|&place| self.requests[place].owner != Owner::Miniport)
+        })
     }
 }
 
