@@ -29,10 +29,3 @@ extern "C" fn __sanitizer_cov_pcs_init(_: *const usize, _: *const usize) {}
 /// The compiler refers to it where a module has floating-point code.
 #[unsafe(no_mangle)]
 static _fltused: i32 = 0;
-
-/// Without link-time optimisation there is code of `core` that names it in its unwind tables; no panic of this
-/// driver unwinds.
-#[unsafe(no_mangle)]
-extern "C" fn __CxxFrameHandler3() -> i32 {
-    0
-}

@@ -7,8 +7,16 @@ mod coverage;
 use core::ffi::c_void;
 use core::panic::PanicInfo;
 
+#[cfg(feature = "checked")]
+use lockstorm::checked::CheckedMiniport;
 use lockstorm::miniport::nvme::Nvme;
 use lockstorm::real;
+
+/// What StorPort is told of.
+#[cfg(not(feature = "checked"))]
+type Core = Nvme;
+#[cfg(feature = "checked")]
+type Core = CheckedMiniport<Nvme, real::Kernel>;
 
 /// Bug check code of a panic; its parameters are the address and length of the file's name, line and column.
 const PANIC: u32 = 0xE052_5354;
@@ -26,8 +34,13 @@ pub unsafe extern "system" fn driver_entry(
     registry_path: *mut c_void,
 ) -> u32 {
     // SAFETY: Windows' own arguments.
-    unsafe { real::initialize::<Nvme>(driver_object, registry_path) }
+    unsafe { real::initialize::<Core>(driver_object, registry_path) }
 }
+
+// A precompiled `core` names it in its unwind tables, as every panic may unwind there. None does here: the handler below
+// does not return. In assembly, so that it is no export.
+#[cfg(target_arch = "x86_64")]
+core::arch::global_asm!(".globl __CxxFrameHandler3", "__CxxFrameHandler3:", "ud2");
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {

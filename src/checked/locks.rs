@@ -4,9 +4,7 @@ use super::Hooks;
 use super::book::{Book, Given};
 use super::port::{Call, Checked};
 use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, MESSAGES_MAX};
-use crate::storport::{
-    Executive, Irql, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
-};
+use crate::storport::{Executive, Irql, StorDpc, StorLockHandle, StorSpinlock, StorStatus};
 
 impl<P: Executive, H: Hooks<P>> Checked<P, H> {
     /// The number of a DPC that is initialised, and whose memory still says so.
@@ -76,7 +74,7 @@ impl<P: Executive, H: Hooks<P>> Checked<P, H> {
     ///
     /// # Safety
     ///
-    /// As for [`StorPort::acquire_spin_lock`].
+    /// As for [`StorPort::acquire_spin_lock`](crate::storport::StorPort::acquire_spin_lock).
     pub(super) unsafe fn acquire(
         self,
         call: &Call<P>,
@@ -142,7 +140,7 @@ impl<P: Executive, H: Hooks<P>> Checked<P, H> {
     ///
     /// # Safety
     ///
-    /// As for [`StorPort::release_spin_lock`].
+    /// As for [`StorPort::release_spin_lock`](crate::storport::StorPort::release_spin_lock).
     pub(super) unsafe fn release(self, call: &Call<P>, handle: *mut StorLockHandle) {
         // SAFETY: the caller's promise.
         let contents = unsafe { handle.read() };

@@ -63,6 +63,7 @@ where
         config: &mut PortConfigurationInformation,
     ) -> SpReturn {
         let dump = config.dump_mode != 0 || port.ke_get_current_irql() == Irql::HIGH;
+        self.port::<P>().set_stopped(false);
         if !dump && self.port::<P>().is_unwatched() {
             let watch = H::start(port, self.extension());
             let watch = watch.filter(|watch| watch.claim(self.extension()));
@@ -125,6 +126,9 @@ where
         parameters: *mut c_void,
     ) -> bool {
         let port = self.port::<P>();
+        if control == ScsiAdapterControlType::RESTART_ADAPTER {
+            port.set_stopped(false);
+        }
         let call = || u32::from(!self.core.adapter_control(port, control, parameters));
         let result = port.callback(Routine::AdapterControl, control.0 as u16, call);
         match control {

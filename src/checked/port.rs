@@ -206,8 +206,17 @@ impl<P: Executive, H: Hooks<P>> Checked<P, H> {
         self.report(finding);
     }
 
+    /// The adapter has stopped.
     pub(super) fn stopped(self, surprise: bool) {
         self.tell_of_port(|_| Kind::AdapterStopped { surprise });
+        self.set_stopped(true);
+    }
+
+    /// The adapter has stopped, or is about to go on.
+    pub(super) fn set_stopped(self, stopped: bool) {
+        if let Some(watch) = self.watch() {
+            watch.set_stopped(stopped);
+        }
     }
 
     pub(super) fn mistaken(self, mistake: ConfigurationMistake) {

@@ -42,6 +42,8 @@ pub struct Watch {
     unwatched: AtomicU32,
     /// The adapter's extension; 0 while the watch is free.
     extension: AtomicUsize,
+    /// The adapter has stopped, and may never come back.
+    stopped: AtomicBool,
     state: UnsafeCell<State>,
 }
 
@@ -64,6 +66,7 @@ impl Watch {
             given_up: AtomicBool::new(false),
             unwatched: AtomicU32::new(0),
             extension: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
             state: UnsafeCell::new(State {
                 checker: Checker::new(),
                 book: Book::new(),
@@ -72,13 +75,30 @@ impl Watch {
         }
     }
 
-    /// Takes the watch for an adapter, anew if it is this adapter's already; `false` if it is another's.
+    /// Takes the watch for an adapter: if it is free, this adapter's already, or that of one that has stopped.
+    /// `false` if another adapter is watched.
     pub fn claim(&self, extension: *mut core::ffi::c_void) -> bool {
         let (own, free) = (extension.addr(), 0);
         match self.extension.compare_exchange(free, own, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
-            Err(owner) => owner == own,
+            Err(owner) if owner == own => true,
+            Err(_) => {
+                let stopped = self.stopped.swap(false, Ordering::AcqRel);
+                if stopped {
+                    self.extension.store(own, Ordering::Release);
+                }
+                stopped
+            }
         }
+    }
+
+    /// Lets another adapter be watched: this one is gone.
+    pub fn release(&self) {
+        self.set_stopped(true);
+    }
+
+    pub(super) fn set_stopped(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::Release);
     }
 
     /// Whether it watches the adapter with this extension.
@@ -109,6 +129,7 @@ impl Watch {
 
     /// The adapter is found, or found again: nothing is held, nobody is inside.
     pub(super) fn begin(&self) {
+        self.set_stopped(false);
         self.with(|s| {
             s.checker.reset();
             s.book.reset();
@@ -200,3 +221,5 @@ impl fmt::Debug for Watch {
         f.write_str("Watch(..)")
     }
 }
+
+const _: () = assert!(size_of::<Watch>() <= 128 * 1024, "some of them fit into a driver's image");

@@ -160,6 +160,8 @@ unsafe extern "C" {
 )]
 unsafe extern "C" {
     pub(super) fn KeBugCheckEx(code: u32, a: usize, b: usize, c: usize, d: usize) -> !;
+    pub(super) fn PsGetCurrentThread() -> *mut c_void;
+    pub(super) fn KeQueryPerformanceCounter(frequency: *mut u64) -> u64;
     pub(super) fn DbgPrint(format: *const c_char, ...) -> u32;
 
     pub(super) fn KeInitializeSpinLock(lock: *mut StorKspinLock);

@@ -8,6 +8,7 @@
 //! | `imports` | what storport.sys and ntoskrnl.exe export, and how it is linked |
 //! | `port` | [`StorPort`](crate::storport::StorPort): exports called, inline routines of storport.h rebuilt |
 //! | `executive` | [`Executive`](crate::storport::Executive) over the Ke routines |
+//! | `kernel` | [`Kernel`]: Windows as the [checked layer](crate::checked) sees it |
 //! | `start` | [`initialize`]: what DriverEntry does; [`bug_check`] and [`print`]: how a driver ends and speaks |
 //!
 //! Most of what a miniport calls is no export: storport.h defines it inline, over the two variadic exports
@@ -30,8 +31,10 @@
 
 mod executive;
 mod imports;
+mod kernel;
 mod port;
 mod start;
 
+pub use kernel::{BUG_CHECK_VALUE, BUG_CHECK_VIOLATION, Kernel, WATCHED_MAX};
 pub use port::Port;
 pub use start::{bug_check, initialize, print};
