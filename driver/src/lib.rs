@@ -18,9 +18,6 @@ type Core = Nvme;
 #[cfg(feature = "checked")]
 type Core = CheckedMiniport<Nvme, real::Kernel>;
 
-/// Bug check code of a panic; its parameters are the address and length of the file's name, line and column.
-const PANIC: u32 = 0xE052_5354;
-
 /// DriverEntry: tells StorPort of the nvme core.
 ///
 /// See <https://learn.microsoft.com/windows-hardware/drivers/storage/driverentry-of-storport-miniport>.
@@ -44,9 +41,5 @@ core::arch::global_asm!(".globl __CxxFrameHandler3", "__CxxFrameHandler3:", "ud2
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    let parameters = info.location().map_or([0; 4], |at| {
-        let file = at.file();
-        [file.as_ptr().addr(), file.len(), at.line() as usize, at.column() as usize]
-    });
-    real::bug_check(PANIC, parameters)
+    real::panicked(info)
 }

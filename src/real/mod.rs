@@ -9,7 +9,7 @@
 //! | `port` | [`StorPort`](crate::storport::StorPort): exports called, inline routines of storport.h rebuilt |
 //! | `executive` | [`Executive`](crate::storport::Executive) over the Ke routines |
 //! | `kernel` | [`Kernel`]: Windows as the [checked layer](crate::checked) sees it |
-//! | `start` | [`initialize`]: what DriverEntry does; [`bug_check`] and [`print`]: how a driver ends and speaks |
+//! | `start` | [`initialize`]: what DriverEntry does; [`panicked`], [`bug_check`], [`print`]: how a driver ends and speaks |
 //!
 //! Most of what a miniport calls is no export: storport.h defines it inline, over the two variadic exports
 //! StorPortNotification and StorPortExtendedFunction, told apart by the codes of
@@ -27,7 +27,7 @@
 //!
 //! The imports are declared here and resolved by the compiler (`raw-dylib`), so no import library and no WDK is
 //! needed. With the feature `wdk` they are left to the linker, which finds them in the WDK's storport.lib and
-//! ntoskrnl.lib.
+//! ntoskrnl.lib; `driver/wdk` is built so, and holds the WDK's own declarations, by `wdk-sys`, against these.
 
 mod executive;
 mod imports;
@@ -37,4 +37,4 @@ mod start;
 
 pub use kernel::{BUG_CHECK_VALUE, BUG_CHECK_VIOLATION, Kernel, WATCHED_MAX};
 pub use port::Port;
-pub use start::{bug_check, initialize, print};
+pub use start::{BUG_CHECK_PANIC, bug_check, initialize, panicked, print};

@@ -1,11 +1,16 @@
 //! How a driver begins, speaks and ends: StorPortInitialize, DbgPrint and KeBugCheckEx.
 
 use core::ffi::{CStr, c_void};
+use core::panic::PanicInfo;
 use core::ptr;
 
 use super::imports::{DbgPrint, KeBugCheckEx, StorPortInitialize};
 use super::port::Port;
 use crate::storport::{Miniport, entry};
+
+/// Bug check code of a panic. Its parameters are the address and the length of the file's name, the line, and the
+/// column.
+pub const BUG_CHECK_PANIC: u32 = 0xE052_5354;
 
 /// What DriverEntry of a miniport does: hands the entry points of `M` to StorPort. The result is DriverEntry's
 /// NTSTATUS. IRQL: PASSIVE_LEVEL.
@@ -31,6 +36,15 @@ pub fn bug_check(code: u32, parameters: [usize; 4]) -> ! {
     let [a, b, c, d] = parameters;
     // SAFETY: it takes integers only and does not return.
     unsafe { KeBugCheckEx(code, a, b, c, d) }
+}
+
+/// What the panic handler of a driver does: stops the system and says where it was.
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    let parameters = info.location().map_or([0; 4], |at| {
+        let file = at.file();
+        [file.as_ptr().addr(), file.len(), at.line() as usize, at.column() as usize]
+    });
+    bug_check(BUG_CHECK_PANIC, parameters)
 }
 
 /// DbgPrint of one line of text, without conversions. IRQL up to DIRQL.
