@@ -84,10 +84,9 @@ pub(super) struct Book {
     /// So many callbacks of threads that are not even in `blind`.
     lost: u32,
     locks: [Held; LOCKS],
-    dpcs: [usize; DPCS_MAX],
-    /// Which are queued, a bit each.
+    /// Which DPCs were initialised and which are queued, a bit each.
+    dpcs_initialized: u32,
     dpcs_queued: u32,
-    dpc_count: usize,
     executives: [usize; EXECUTIVE_LOCKS_MAX],
     executives_initialized: u32,
     executive_count: usize,
@@ -113,9 +112,8 @@ impl Book {
             blind: [(0, 0); BLIND],
             lost: 0,
             locks: [FREE; LOCKS],
-            dpcs: [0; DPCS_MAX],
+            dpcs_initialized: 0,
             dpcs_queued: 0,
-            dpc_count: 0,
             executives: [0; EXECUTIVE_LOCKS_MAX],
             executives_initialized: 0,
             executive_count: 0,
@@ -132,7 +130,7 @@ impl Book {
         self.blind.fill((0, 0));
         self.lost = 0;
         self.locks.fill(FREE);
-        (self.dpcs_queued, self.dpc_count) = (0, 0);
+        (self.dpcs_initialized, self.dpcs_queued) = (0, 0);
         (self.executives_initialized, self.executive_count) = (0, 0);
         self.requests.fill(NO_REQUEST);
         (self.overflowed, self.next_request) = (false, 0);
@@ -317,12 +315,6 @@ impl Book {
 
     // DPCs.
 
-    /// The number of an initialised object.
-    pub(super) fn dpc(&self, dpc: *const StorDpc) -> Option<u8> {
-        let address = dpc.addr();
-        self.dpcs[..self.dpc_count].iter().position(|&known| known == address).map(|n| n as u8)
-    }
-
     /// What is wrong with an object that is no initialised one; `kind` is its Type, if it can be read.
     pub(super) fn dpc_misuse(dpc: *const StorDpc, kind: i16) -> LockMisuse {
         match (dpc.is_null(), kind) {
@@ -332,19 +324,12 @@ impl Book {
         }
     }
 
-    /// StorPortInitializeDpc; `None` if there are too many to follow.
-    pub(super) fn initialize_dpc(&mut self, dpc: *const StorDpc) -> Option<Kind> {
-        let known = self.dpc(dpc);
-        let number = match known {
-            Some(number) => number,
-            None => {
-                *self.dpcs.get_mut(self.dpc_count)? = dpc.addr();
-                self.dpc_count += 1;
-                (self.dpc_count - 1) as u8
-            }
-        };
-        let queued = self.dpcs_queued & (1 << number) != 0;
-        Some(Kind::DpcInitialized { dpc: number, again: known.is_some(), queued })
+    /// StorPortInitializeDpc.
+    pub(super) fn initialize_dpc(&mut self, dpc: u8) -> Kind {
+        let bit = 1 << dpc;
+        let again = self.dpcs_initialized & bit != 0;
+        self.dpcs_initialized |= bit;
+        Kind::DpcInitialized { dpc, again, queued: self.dpcs_queued & bit != 0 }
     }
 
     /// The object goes to the queue, or leaves it.

@@ -102,13 +102,18 @@ impl Header {
         self.timer.store(routine.map_or(0, |routine| routine as usize), Ordering::Release);
     }
 
-    /// Notes the routine of a DPC; `false` if there are more DPCs than the layer can follow.
-    pub(super) fn set_dpc(&self, dpc: *const StorDpc, routine: HwDpcRoutine) -> bool {
-        let entry = entry_of(&self.dpcs, dpc.addr());
-        entry.is_some_and(|entry| {
-            self.dpcs[entry].set(routine as usize, ptr::null_mut());
-            true
-        })
+    /// Notes the routine of a DPC; its number, in the order of initialisation, or `None` if there are too many.
+    pub(super) fn set_dpc(&self, dpc: *const StorDpc, routine: HwDpcRoutine) -> Option<u8> {
+        let number = entry_of(&self.dpcs, dpc.addr())?;
+        self.dpcs[number].set(routine as usize, ptr::null_mut());
+        Some(number as u8)
+    }
+
+    /// The number of a DPC that was initialised at this address.
+    #[inline]
+    pub(super) fn dpc(&self, dpc: *const StorDpc) -> Option<u8> {
+        let of = |entry: &Entry| entry.object.load(Ordering::Acquire) == dpc.addr();
+        self.dpcs.iter().position(of).filter(|_| !dpc.is_null()).map(|number| number as u8)
     }
 
     /// The index of a timer.
@@ -217,12 +222,11 @@ pub(super) unsafe extern "system-unwind" fn dpc<P: Executive, H: Hooks<P>>(
 ) {
     // SAFETY: see the contract.
     let (header, port) = unsafe { (Header::of(extension), Checked::<P, H>::of(extension)) };
-    let of = |entry: &&Entry| entry.object.load(Ordering::Acquire) == dpc.addr();
-    let Some(entry) = header.dpcs.iter().find(of) else { return };
-    let routine = entry.routine.load(Ordering::Acquire);
+    let Some(number) = header.dpc(dpc) else { return };
+    let routine = header.dpcs[usize::from(number)].routine.load(Ordering::Acquire);
     // SAFETY: `set_dpc` stored a routine of this type there, before StorPort could know of the DPC.
     let routine = unsafe { transmute::<usize, HwDpcRoutine>(routine) };
-    let number = port.dequeued(dpc);
+    port.dequeued(number);
     port.callback(Routine::Dpc, u16::from(number), || {
         // SAFETY: the core's own routine, with the core's extension.
         unsafe { routine(dpc, Header::inner(extension), argument1, argument2) }

@@ -1,7 +1,7 @@
 //! ntoskrnl's lock and IRQL routines, told of.
 
 use super::Hooks;
-use super::book::Given;
+use super::book::{Book, Given};
 use super::port::{Call, Checked};
 use crate::event::{Handle, Kind, Lock, LockApi, LockMisuse};
 use crate::storport::lock::KlockQueueHandle;
@@ -13,26 +13,45 @@ fn kept(handle: KlockQueueHandle) -> StorLockHandle {
 }
 
 impl<P: Executive, H: Hooks<P>> Checked<P, H> {
-    /// The lock at an address; tells if nobody initialised it.
-    fn executive(self, call: &Call<P>, lock: *const StorKspinLock) -> Lock {
-        let mut number = 0;
-        self.tell(call, |book, _| {
+    /// The lock at an address is wanted; tells if nobody initialised it, and if it is held.
+    fn want(self, call: &Call<P>, lock: *const StorKspinLock, api: LockApi) -> (Lock, bool) {
+        let (mut number, mut unknown, mut contended) = (0, false, false);
+        self.tell(call, |book, slot| {
             number = book.executive(lock.addr());
-            let unknown = !book.is_executive_initialized(number);
-            unknown.then_some(Kind::ExecutiveUninitialized { lock: number })
+            unknown = !book.is_executive_initialized(number);
+            if unknown {
+                return Some(Kind::ExecutiveUninitialized { lock: number });
+            }
+            let lock = Lock::Executive(number);
+            let holder = book.holder(lock, slot)?;
+            contended = true;
+            Some(Kind::LockWaited { lock, api, holder })
         });
-        Lock::Executive(number)
+        let lock = Lock::Executive(number);
+        (lock, if unknown { self.wait(call, lock, api) } else { contended })
     }
 
     /// Releases an ordinary lock in the book.
     fn give_back(self, call: &Call<P>, lock: *const StorKspinLock, (api, irql): (LockApi, Irql)) {
-        let lock = self.executive(call, lock);
-        self.tell(call, |book, slot| {
+        let release = |book: &mut Book, slot, number| {
+            let lock = Lock::Executive(number);
             let held = book.held(lock);
             let other = held.is_taken() && held.api != api;
             let handle = if other { Handle::OtherApi } else { Handle::Same };
             Some(book.release(slot, api, &Given { lock, handle, irql }))
+        };
+        let mut unknown = None;
+        self.tell(call, |book, slot| {
+            let number = book.executive(lock.addr());
+            if book.is_executive_initialized(number) {
+                return release(book, slot, number);
+            }
+            unknown = Some(number);
+            Some(Kind::ExecutiveUninitialized { lock: number })
         });
+        if let Some(number) = unknown {
+            self.tell(call, |book, slot| release(book, slot, number));
+        }
     }
 
     /// Releases a queued lock in the book.
@@ -67,8 +86,8 @@ unsafe impl<P: Executive, H: Hooks<P>> Executive for Checked<P, H> {
 
     unsafe fn ke_acquire_spin_lock(self, lock: *mut StorKspinLock) -> Irql {
         let call = self.call();
-        let (name, api) = (self.executive(&call, lock), LockApi::Ke);
-        let contended = self.wait(&call, name, api);
+        let api = LockApi::Ke;
+        let (name, contended) = self.want(&call, lock, api);
         // SAFETY: the caller's promise.
         let irql = unsafe { call.port.ke_acquire_spin_lock(lock) };
         self.acquired(&call, (name, api, contended), None);
@@ -84,8 +103,8 @@ unsafe impl<P: Executive, H: Hooks<P>> Executive for Checked<P, H> {
 
     unsafe fn ke_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) {
         let call = self.call();
-        let (name, api) = (self.executive(&call, lock), LockApi::KeDpcLevel);
-        let contended = self.wait(&call, name, api);
+        let api = LockApi::KeDpcLevel;
+        let (name, contended) = self.want(&call, lock, api);
         // SAFETY: the caller's promise.
         unsafe { call.port.ke_acquire_spin_lock_at_dpc_level(lock) };
         self.acquired(&call, (name, api, contended), None);
@@ -104,8 +123,8 @@ unsafe impl<P: Executive, H: Hooks<P>> Executive for Checked<P, H> {
         handle: *mut KlockQueueHandle,
     ) {
         let call = self.call();
-        let (name, api) = (self.executive(&call, lock), LockApi::KeQueued);
-        let contended = self.wait(&call, name, api);
+        let api = LockApi::KeQueued;
+        let (name, contended) = self.want(&call, lock, api);
         // SAFETY: the caller's promise; the acquire fills the handle.
         let filled = unsafe {
             call.port.ke_acquire_in_stack_queued_spin_lock(lock, handle);
@@ -127,8 +146,8 @@ unsafe impl<P: Executive, H: Hooks<P>> Executive for Checked<P, H> {
         handle: *mut KlockQueueHandle,
     ) {
         let call = self.call();
-        let (name, api) = (self.executive(&call, lock), LockApi::KeQueuedDpcLevel);
-        let contended = self.wait(&call, name, api);
+        let api = LockApi::KeQueuedDpcLevel;
+        let (name, contended) = self.want(&call, lock, api);
         // SAFETY: the caller's promise; the acquire fills the handle.
         let filled = unsafe {
             call.port.ke_acquire_in_stack_queued_spin_lock_at_dpc_level(lock, handle);

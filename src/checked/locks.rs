@@ -9,7 +9,7 @@ use crate::storport::{Executive, Irql, StorDpc, StorLockHandle, StorSpinlock, St
 impl<P: Executive, H: Hooks<P>> Checked<P, H> {
     /// The number of a DPC that is initialised, and whose memory still says so.
     pub(super) fn usable_dpc(self, dpc: *const StorDpc) -> Option<u8> {
-        let number = self.look(|book| book.dpc(dpc)).flatten()?;
+        let number = self.header().dpc(dpc)?;
         // SAFETY: it was initialised at this address, and an extension outlives its calls.
         (unsafe { (*dpc).kind } != 0).then_some(number)
     }

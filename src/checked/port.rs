@@ -9,7 +9,7 @@ use super::Hooks;
 use super::book::Book;
 use super::callback::{self, Header};
 use super::watch::{Moment, State, Watch};
-use crate::event::{Adapter, ConfigurationMistake, DPCS_MAX, Kind, LockApi, Routine, Site};
+use crate::event::{Adapter, ConfigurationMistake, Kind, LockApi, Routine, Site};
 use crate::rules::{Finding, cell};
 use crate::storport::address::StorAddress;
 use crate::storport::code::NotificationType;
@@ -107,14 +107,24 @@ impl<P: Executive, H: Hooks<P>> Checked<P, H> {
     }
 
     fn moment(self, irql: Irql, site: Site) -> Moment {
-        Moment { thread: H::thread(self.inner), time: H::now(self.inner), irql, site }
+        Moment { thread: H::thread(self.inner), irql, site }
     }
 
     #[inline]
     fn report(self, finding: Option<Finding>) {
         if let Some(finding) = finding {
-            H::violation(self.inner, &finding);
+            self.report_now(finding);
         }
+    }
+
+    #[cold]
+    fn report_now(self, finding: Finding) {
+        let finding = Finding { time: H::now(self.inner), ..finding };
+        self.with(|watch| {
+            watch.keep(&finding);
+            Some(())
+        });
+        H::violation(self.inner, &finding);
     }
 
     /// Tells of what a call did.
@@ -232,14 +242,9 @@ impl<P: Executive, H: Hooks<P>> Checked<P, H> {
         });
     }
 
-    /// A DPC leaves its queue; its number.
-    pub(super) fn dequeued(self, dpc: *const StorDpc) -> u8 {
-        let number = self.look(|book| {
-            let number = book.dpc(dpc)?;
-            book.set_queued(number, false);
-            Some(number)
-        });
-        number.flatten().unwrap_or_default()
+    /// A DPC leaves its queue.
+    pub(super) fn dequeued(self, number: u8) {
+        self.look(|book| book.set_queued(number, false));
     }
 
     /// STOR_PERF options were granted.
@@ -426,11 +431,11 @@ unsafe impl<P: Executive, H: Hooks<P>> StorPort for Checked<P, H> {
 
     unsafe fn initialize_dpc(self, dpc: *mut StorDpc, routine: HwDpcRoutine) {
         let call = self.call();
-        let followed = self.header().set_dpc(dpc, routine);
-        assert!(followed, "the checked layer follows at most {DPCS_MAX} DPCs");
+        let number = self.header().set_dpc(dpc, routine);
+        let number = number.expect("the checked layer follows DPCS_MAX DPCs");
         // SAFETY: the caller's promise; `callback::dpc` finds the routine by the object.
         unsafe { call.port.initialize_dpc(dpc, callback::dpc::<P, H>) };
-        self.tell(&call, |book, _| book.initialize_dpc(dpc));
+        self.tell(&call, |book, _| Some(book.initialize_dpc(number)));
     }
 
     unsafe fn issue_dpc(

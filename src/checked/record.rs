@@ -444,7 +444,7 @@ mod tests {
         other[header::VERSION] = 2;
         assert_eq!(refused(&other), RecordError::Version(2));
         let mut wild = *ring.bytes();
-        wild[header::WRITTEN..].fill(0xFF);
+        wild[header::WRITTEN..HEADER_BYTES].fill(0xFF);
         assert_eq!(
             read(&wild).unwrap().count(),
             0,

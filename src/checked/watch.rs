@@ -19,7 +19,6 @@ pub const SPINS_MAX: u32 = 50_000_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) thread: usize,
-    pub(super) time: u64,
     pub(super) irql: Irql,
     pub(super) site: Site,
 }
@@ -150,6 +149,11 @@ impl Watch {
         })?
     }
 
+    /// Keeps a finding in the ring.
+    pub(super) fn keep(&self, finding: &Finding) {
+        self.with(|s| s.ring.push(finding));
+    }
+
     /// A callback begins. Until the matching `leave` its thread has a slot, or is left alone.
     pub(super) fn enter(&self, thread: usize) {
         let seen = self.with(|s| s.book.enter(thread).is_some());
@@ -186,11 +190,12 @@ impl Watch {
 }
 
 impl State {
-    /// Judges one event; a new finding goes to the ring.
+    /// Judges one event; a finding that is new.
     #[inline]
     pub(super) fn judge(&mut self, moment: &Moment, slot: u8, kind: Kind) -> Option<Finding> {
         let event = Event {
-            time: moment.time,
+            // Read only once something is found: a clock costs as much as all the rest.
+            time: 0,
             site: moment.site,
             kind,
             processor: slot,
@@ -199,14 +204,8 @@ impl State {
         };
         let before = self.checker.findings().len();
         let _ = self.checker.record(&event);
-        if self.checker.findings().len() == before { None } else { self.found() }
-    }
-
-    #[cold]
-    fn found(&mut self) -> Option<Finding> {
-        let finding = *self.checker.findings().last()?;
-        self.ring.push(&finding);
-        Some(finding)
+        let findings = self.checker.findings();
+        if findings.len() == before { None } else { findings.last().copied() }
     }
 }
 
