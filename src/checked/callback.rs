@@ -9,7 +9,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::Hooks;
-use super::port::Checked;
+use super::tell::Checked;
 use super::watch::Watch;
 use crate::event::{DPCS_MAX, Routine};
 use crate::storport::address::StorAddress;

@@ -2,7 +2,7 @@
 
 use super::Hooks;
 use super::book::{Book, Given};
-use super::port::{Call, Checked};
+use super::tell::{Call, Checked};
 use crate::event::{Handle, Kind, Lock, LockApi, LockMisuse};
 use crate::storport::lock::KlockQueueHandle;
 use crate::storport::{Executive, Irql, StorKspinLock, StorLockHandle, StorSpinlock};

@@ -2,7 +2,7 @@
 
 use super::Hooks;
 use super::book::{Book, Given};
-use super::port::{Call, Checked};
+use super::tell::{Call, Checked};
 use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, MESSAGES_MAX};
 use crate::storport::{Executive, Irql, StorDpc, StorLockHandle, StorSpinlock, StorStatus};
 

@@ -8,7 +8,7 @@ use core::ptr;
 
 use super::Hooks;
 use super::callback::Header;
-use super::port::Checked;
+use super::tell::Checked;
 use crate::event::{
     Adapter, ConfigurationMistake, Duplex, Interrupts, Miniport as MiniportKind, Routine,
 };

@@ -14,7 +14,8 @@
 //! | --- | --- |
 //! | `watch` | [`Watch`]: the checker, what it needs to know, and the raw lock around both |
 //! | `book` | who is inside the core, which locks are held with which handle, which DPCs and requests exist |
-//! | `port`, `locks`, `executive` | [`Checked`]: the DDI, told of |
+//! | `tell` | [`Checked`]: a port that tells its watch what happens |
+//! | `port`, `locks`, `executive` | the DDI, told of |
 //! | `miniport`, `callback` | [`CheckedMiniport`]: the callbacks, told of |
 //! | `ring`, `record` | the ring of violations, its fixed layout, and its reader |
 //!
@@ -40,10 +41,16 @@
 //! * `run.deadlock`, `run.hang`, `driver.crashed`, `lock.leaked`, `request.lost`: they judge the end of a run. A wait
 //!   for a lock of one's own is reported before the processor hangs in it, and orders that can deadlock are
 //!   `lock.order` and `lock.cycle` here too.
-//! * `request.device_owns`, `request.touched`, `request.data`: they look into device and memory.
+//! * `request.device_owns`, `request.touched`, `data.wrong`: they look into device and memory.
 //! * `time.lock_held`, `time.interrupt`, `time.dpc`, `time.routine`: by a clock on the wall a driver also pays for what
 //!   interrupts it and for a virtual processor that does not run; stalls are judged by their argument.
-//! * `dpc.corrupted`: the object's queue links are the kernel's.
+//!   `time.dpc` is seen where a stall causes it.
+//! * `dpc.corrupted`: the object's queue links are the kernel's. `pool.free_unknown`: what StorPort answers then is not
+//!   documented.
+//! * `interrupt.self_deadlock` where StorPort itself waits, before it calls the interrupt routine.
+//! * What happens between a release being told of and its being made.
+//! * On real StorPort a copy of a used-up handle looks like a copy of the present one: `lock.handle_copied` may be said
+//!   where `lock.handle_stale` is meant.
 //!
 //! A crash dump is not watched: one processor, and every lock void. More than
 //! [`PROCESSORS_MAX`](crate::event::PROCESSORS_MAX) threads inside the core at once: the rest go unwatched, whole
@@ -57,10 +64,11 @@ mod miniport;
 mod port;
 pub mod record;
 mod ring;
+mod tell;
 mod watch;
 
 pub use miniport::CheckedMiniport;
-pub use port::Checked;
+pub use tell::Checked;
 pub use watch::{Counts, SPINS_MAX, Watch};
 
 use core::ffi::c_void;

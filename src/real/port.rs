@@ -30,6 +30,7 @@ use crate::storport::perf::{
     MessageInterruptInformation, PerfConfigurationData, ProcessorNumber,
     StartIoPerformanceParameters,
 };
+use crate::storport::srb::ScsiRequestBlock;
 use crate::storport::{
     Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
 };
@@ -69,8 +70,27 @@ macro_rules! export {
     };
 }
 
-fn srb_or_null(srb: Option<Srb>) -> *mut crate::storport::srb::ScsiRequestBlock {
+fn srb_or_null(srb: Option<Srb>) -> *mut ScsiRequestBlock {
     srb.map_or(ptr::null_mut(), Srb::as_ptr)
+}
+
+impl Port {
+    /// StorPort looks the address up and does not follow it.
+    #[inline]
+    fn physical_address(
+        self,
+        srb: *mut ScsiRequestBlock,
+        virtual_address: *mut c_void,
+        bytes: &mut u32,
+    ) -> PhysicalAddress {
+        export!(self, StorPortGetPhysicalAddress, srb, virtual_address, bytes)
+    }
+
+    /// The pointer is the driver's to get right, NULL included: the DDI is safe to the same degree as in C.
+    #[inline]
+    fn perf_opts(self, query: i32, data: *mut PerfConfigurationData) -> StorStatus {
+        extended!(self, INITIALIZE_PERFORMANCE_OPTIMIZATIONS, query, data)
+    }
 }
 
 // SAFETY: each method is the routine of its name, called with the caller's arguments.
@@ -277,7 +297,7 @@ unsafe impl StorPort for Port {
         virtual_address: *mut c_void,
         bytes: &mut u32,
     ) -> PhysicalAddress {
-        export!(self, StorPortGetPhysicalAddress, srb_or_null(srb), virtual_address, bytes)
+        self.physical_address(srb_or_null(srb), virtual_address, bytes)
     }
 
     #[inline]
@@ -347,7 +367,7 @@ unsafe impl StorPort for Port {
 
     #[inline]
     fn initialize_perf_opts(self, query: bool, data: *mut PerfConfigurationData) -> StorStatus {
-        extended!(self, INITIALIZE_PERFORMANCE_OPTIMIZATIONS, i32::from(query), data)
+        self.perf_opts(i32::from(query), data)
     }
 
     #[inline]
