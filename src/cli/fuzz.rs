@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::failure::{Failure, nearest, reason};
-use super::output::{Output, counted, grouped};
+use super::output::Output;
 use super::progress;
 use super::{Format, Verdict, input, worker};
 use crate::engine::campaign::{self, Plan, Reason, Summary};
@@ -16,6 +16,7 @@ use crate::engine::known::Known;
 use crate::engine::message::to_hex;
 use crate::engine::{catch_interrupts, release_interrupts};
 use crate::harness::Target;
+use crate::report::number::{counted, grouped};
 use crate::rules::RuleId;
 
 /// Fuzz a driver: the main job
@@ -264,7 +265,7 @@ pub(super) fn replay(driver: &Target, path: &Path) -> String {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,@%".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::{Output, counted, grouped};
+use super::keep::{Keep, Last};
+use super::output::Output;
 use super::{Format, Verdict, input, trace};
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
+use crate::report::number::counted;
+use crate::report::words::microseconds;
 use crate::rules::{Finding, Severity};
 use crate::scenario::Scenario;
 
@@ -34,6 +37,8 @@ pub(super) struct Arguments {
     /// Print every event of the run
     #[arg(long)]
     trace: bool,
+    #[command(flatten)]
+    keep: Keep,
     /// Let warnings count as errors, for the exit status
     #[arg(long)]
     warnings_as_errors: bool,
@@ -44,6 +49,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    if let (Some(option), true) = (arguments.keep.option(), arguments.files.len() > 1) {
+        return Err(Failure::new(format!("{option} takes the run of one file; name one")));
+    }
     let harness = Harness::open(&driver, Box::leak(Box::default()))
         .map_err(|error| input::unusable(&error))?;
     let mut replay = Replay { harness, driver, arguments, legend: false };
@@ -119,7 +127,8 @@ impl Replay<'_> {
         output.flush();
         report_deadly_signals(|line| self.last_words(path, line));
         let first = self.once(scenario, false);
-        let second = self.once(scenario, self.arguments.trace);
+        let records = self.arguments.trace || self.arguments.keep.wants_events();
+        let second = self.once(scenario, records);
         if first.hash != second.hash {
             return Err(Failure::new(format!(
                 "{}: two runs of it differ ({:016x} and {:016x}), so {} keeps state between runs \
@@ -130,6 +139,8 @@ impl Replay<'_> {
                 self.driver.name()
             )));
         }
+        let Replay { harness, driver, arguments, .. } = self;
+        arguments.keep.write(Last { harness, driver, scenario, path })?;
         match self.arguments.format {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
@@ -227,11 +238,6 @@ fn end_name(end: End) -> &'static str {
     }
 }
 
-/// Nanoseconds as microseconds: `1,234.567 us`.
-fn microseconds(ns: u64) -> String {
-    format!("{}.{:03} us", grouped(ns / 1000), ns % 1000)
-}
-
 /// A verdict for programs.
 #[derive(Serialize)]
 struct Line {
@@ -248,7 +254,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct FindingLine {
+pub(super) struct FindingLine {
     id: String,
     rule: &'static str,
     severity: String,
@@ -256,7 +262,7 @@ struct FindingLine {
 }
 
 impl FindingLine {
-    fn new(finding: &Finding) -> FindingLine {
+    pub(super) fn new(finding: &Finding) -> FindingLine {
         FindingLine {
             id: format!("{:016x}", finding.id()),
             rule: finding.rule.rule().id,
