@@ -306,15 +306,15 @@ pub(super) fn encode(finding: &Finding, sequence: u64) -> [u8; RECORD_BYTES] {
 }
 
 fn put_site(bytes: &mut [u8; RECORD_BYTES], which: usize, site: Site) {
-    let (kind, number) = match site {
-        Site::Port => (0, 0),
-        Site::Source(at) => (1, at.line()),
-        Site::Image(offset) => (2, offset),
+    let (kind, number) = match (site, site.source()) {
+        (_, Some(at)) => (1, at.line),
+        (Site::Image(offset), None) => (2, offset),
+        (_, None) => (0, 0),
     };
     bytes[field::SITE_KINDS + which] = kind;
     put(bytes, field::PLACES + 4 * which, &number.to_le_bytes());
-    if let Site::Source(at) = site {
-        let file = at.file().as_bytes();
+    if let Some(at) = site.source() {
+        let file = at.file.as_bytes();
         let slash = file.iter().rposition(|byte| matches!(byte, b'/' | b'\\'));
         let name = &file[slash.map_or(0, |slash| slash + 1)..];
         put(bytes, field::FILES + FILE_BYTES * which, &name[..name.len().min(FILE_BYTES)]);

@@ -77,10 +77,7 @@ impl Hooks<Port> for Kernel {
         let _ = writeln!(line, "{finding}");
         print(line.text());
         if finding.severity == Severity::Error && BUG_CHECKS.load(Ordering::Relaxed) {
-            let line = match finding.site {
-                crate::event::Site::Source(at) => at.line() as usize,
-                _ => 0,
-            };
+            let line = finding.site.source().map_or(0, |at| at.line as usize);
             let watches = (&raw const WATCHES).addr();
             let parameters = [finding.id() as usize, line, usize::from(finding.irql.0), watches];
             bug_check(BUG_CHECK_VIOLATION, parameters);
