@@ -47,4 +47,4 @@ pub mod symbols;
 mod trap;
 pub mod watch;
 
-pub use driver::{Compiled, DriverFile};
+pub use driver::{Compiled, DriverCounters, DriverFile};
