@@ -50,7 +50,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Compiled, DriverFile};
+pub use driver::{Compiled, DriverCounters, DriverFile};
 
 /// The routines that have a model: of storport.sys, then of ntoskrnl.exe.
 #[must_use]
