@@ -328,6 +328,16 @@ impl Harness {
         }
     }
 
+    /// What the compiler's instrumentation of a compiled driver counts: for an engine, which clears it between runs.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    #[must_use]
+    pub fn driver_counters(&self) -> Option<crate::binary::DriverCounters> {
+        match &self.driver {
+            Loaded::Compiled(driver) => driver.counters(),
+            Loaded::Puppet | Loaded::Core(_) => None,
+        }
+    }
+
     /// The coverage map.
     pub fn coverage(&mut self) -> &mut CoverageMap {
         self.machine.sink().coverage.map()
