@@ -35,9 +35,8 @@ use crate::scenario::{Scenario, text};
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// A scenario, as bytes or as RON text
     file: PathBuf,
     /// Departures of a schedule, at most
@@ -64,7 +63,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     let scenario = input::scenario(&arguments.file)?;
     let mut harness = Harness::open(&driver, Box::leak(Box::default()))
         .map_err(|error| input::unusable(&error))?;

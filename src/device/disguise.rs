@@ -7,6 +7,7 @@ use super::{Bus, Device, Range};
 use crate::scenario::{Answer, Manner};
 
 /// A model with a configuration space that is not its own.
+#[derive(Debug)]
 pub(super) struct Disguise {
     device: Box<dyn Device>,
     space: [u8; 256],
@@ -72,6 +73,10 @@ impl Device for Disguise {
 
     fn geometry(&self) -> (u32, u32) {
         self.device.geometry()
+    }
+
+    fn completes(&self) -> bool {
+        self.device.completes()
     }
 
     fn remove(&mut self, bus: &mut dyn Bus) {

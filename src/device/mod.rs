@@ -56,7 +56,7 @@ impl Range {
 }
 
 /// A device model.
-pub trait Device {
+pub trait Device: std::fmt::Debug {
     /// Power-on state, for a new run. Must cost no more than the last run touched, and allocate nothing
     /// once warm.
     fn power_on(&mut self, manner: &Manner);
@@ -101,6 +101,12 @@ pub trait Device {
 
     /// Bytes of one block, and number of blocks; 0 blocks for a device that is not a disk.
     fn geometry(&self) -> (u32, u32);
+
+    /// Whether it ever ends what a driver asks of it. Where it does not, a request that is never completed says
+    /// nothing about the driver.
+    fn completes(&self) -> bool {
+        true
+    }
 
     /// The device is gone: the line falls, registers read as all ones, nothing happens any more.
     fn remove(&mut self, bus: &mut dyn Bus);

@@ -53,13 +53,6 @@ impl Model {
         Model::ALL.into_iter().find(|model| model.name() == name)
     }
 
-    /// Whether it ever ends what a driver asks of it. Where it does not, a request that is never completed says nothing
-    /// about the driver.
-    #[must_use]
-    pub const fn completes(self) -> bool {
-        !matches!(self, Model::Registers)
-    }
-
     /// A device.
     #[must_use]
     pub fn build(self) -> Box<dyn Device> {

@@ -21,7 +21,7 @@
 //!
 //! A real device would end what a driver asks of it, or let itself be reset; this one does neither. So a request that is
 //! never completed says nothing about the driver, and the harness does not report it
-//! ([`Model::completes`](super::model::Model::completes)). Neither is data checked: the disk has no blocks. What a
+//! ([`Device::completes`]). Neither is data checked: the disk has no blocks. What a
 //! driver does about its locks is its own doing whatever the device says, and that is what this is for. What a driver
 //! believes of registers that contradict each other may still make it do what it never would; a finding is
 //! worth more on a model.
@@ -229,6 +229,10 @@ impl Device for Registers {
 
     fn geometry(&self) -> (u32, u32) {
         (512, 0)
+    }
+
+    fn completes(&self) -> bool {
+        false
     }
 
     fn remove(&mut self, bus: &mut dyn Bus) {

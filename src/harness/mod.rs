@@ -14,6 +14,7 @@ use std::hash::Hasher;
 use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
+use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
 use crate::machine::{Abi, Driver, End, Machine, Port, Run};
@@ -127,7 +128,7 @@ pub struct Prepared(Source);
 enum Source {
     BuiltIn(BuiltIn),
     #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
-    File(Compiled, Box<crate::binary::DriverFile>),
+    File(Box<crate::binary::DriverFile>, std::path::PathBuf, Box<dyn Device>),
 }
 
 impl Prepared {
@@ -143,7 +144,8 @@ impl Prepared {
             Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
                 Ok(file) => {
                     name_sites(&file);
-                    Ok(Prepared(Source::File(driver.clone(), Box::new(file))))
+                    let device = driver.build_device()?;
+                    Ok(Prepared(Source::File(Box::new(file), driver.path.clone(), device)))
                 }
                 Err(error) => Err(OpenError::new(&driver.path, &error)),
             },
@@ -163,11 +165,11 @@ impl Prepared {
         match self.0 {
             Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
-            Source::File(driver, file) => {
+            Source::File(file, path, device) => {
                 // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
                 let compiled = unsafe { crate::binary::Compiled::start(&file) }
-                    .map_err(|error| OpenError::new(&driver.path, &error))?;
-                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), driver.device, map))
+                    .map_err(|error| OpenError::new(&path, &error))?;
+                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), device, map))
             }
         }
     }
@@ -199,7 +201,7 @@ impl Harness {
     pub fn new(driver: BuiltIn, map: &'static mut CoverageMap) -> Harness {
         match driver {
             BuiltIn::Nvme => Harness::of_core::<Nvme>(driver.device(), map),
-            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device(), map),
+            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device().build(), map),
         }
     }
 
@@ -210,7 +212,7 @@ impl Harness {
         map: &'static mut CoverageMap,
     ) -> Harness {
         let data = Box::new(initialization_data::<HarnessPort, M>());
-        Harness::with(Loaded::Core(data), device, map)
+        Harness::with(Loaded::Core(data), device.build(), map)
     }
 
     /// A harness for whatever can be fuzzed.
@@ -222,13 +224,13 @@ impl Harness {
         Prepared::read(target)?.start(map)
     }
 
-    fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
+    fn with(driver: Loaded, device: Box<dyn Device>, map: &'static mut CoverageMap) -> Harness {
         let mut silent = RuleSet::NONE;
         if !device.completes() {
             silent.insert(RuleId::RequestLost);
         }
         Harness {
-            machine: Machine::new(Watch::new(map), device.build()),
+            machine: Machine::new(Watch::new(map), device),
             driver,
             silent,
             scenario: Scenario::default(),
