@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     }
     let elapsed = began.elapsed();
     if let (Outcome::Found(found), Some(path)) = (&exploration.outcome, &arguments.output) {
-        let text = format!("// {}\n{}", found.1, text::write(&found.0));
+        let text = format!("// {}\n{}", found.finding, text::write(&found.scenario));
         write_whole(path, text.as_bytes())
             .map_err(|error| Failure::at("write", path, reason(&error)))?;
     }
@@ -154,13 +154,13 @@ fn tell(
         Outcome::Found(found) => {
             output.line(format_args!(
                 "lockstorm: a violation with {}, the fewest there are, in schedule {} ({seconds:.1} s)",
-                counted(found.0.schedule.len() as u64, "departure"),
+                counted(found.departures as u64, "departure"),
                 exploration.schedules,
             ));
-            output.line(found.1);
+            output.line(found.finding);
             match &arguments.output {
                 Some(path) => output.line(format_args!("next: {} --trace", replay(driver, path))),
-                None => output.text(&text::write(&found.0)),
+                None => output.text(&text::write(&found.scenario)),
             }
         }
     }
@@ -197,8 +197,8 @@ impl Line {
             known_states: exploration.known_states,
             out_of_reach: exploration.out_of_reach,
             seconds,
-            finding: found.map(|found| found.1.to_string()),
-            scenario: found.map(|found| text::write(&found.0)),
+            finding: found.map(|found| found.finding.to_string()),
+            scenario: found.map(|found| text::write(&found.scenario)),
         }
     }
 }

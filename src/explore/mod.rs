@@ -103,9 +103,20 @@ pub enum Outcome {
     /// No schedule within the bound shows what was looked for.
     Complete,
     /// This scenario does, with the fewest departures.
-    Found(Box<(Scenario, Finding)>),
+    Found(Box<Found>),
     /// There were more schedules than the bound allows; none of those that were run shows it.
     Spent,
+}
+
+/// What was looked for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The scenario that shows it.
+    pub scenario: Scenario,
+    /// What it breaks.
+    pub finding: Finding,
+    /// Departures of its schedule. It can have more decisions: those at points without a choice change nothing.
+    pub departures: usize,
 }
 
 /// Explores the schedules of `scenario`, whose own is not looked at, until a run has a finding that is `wanted`.
@@ -123,6 +134,7 @@ pub fn explore<S: Subject>(
         bound,
         wanted,
         progress,
+        departures: 0,
         states: HashSet::new(),
         tally: Exploration {
             outcome: Outcome::Complete,
@@ -147,6 +159,8 @@ struct Explorer<'a, S> {
     bound: Bound,
     wanted: &'a dyn Fn(&Finding) -> bool,
     progress: &'a mut dyn FnMut(u64),
+    /// Departures of the schedules that are run now.
+    departures: usize,
     /// Histories of the states that were branched from.
     states: HashSet<u64>,
     tally: Exploration,
@@ -157,6 +171,10 @@ impl<S: Subject> Explorer<'_, S> {
         let mut level = vec![Node::root()];
         self.run(&[])?;
         for departures in 1..=self.bound.departures {
+            if level.is_empty() {
+                break;
+            }
+            self.departures = departures;
             let is_last = departures == self.bound.departures;
             let mut next = Vec::new();
             for node in level {
@@ -236,7 +254,10 @@ impl<S: Subject> Explorer<'_, S> {
         self.scenario.schedule.extend_from_slice(schedule);
         let sight = self.subject.observe(&self.scenario);
         match sight.findings.iter().find(|finding| (self.wanted)(finding)) {
-            Some(finding) => Err(Outcome::Found(Box::new((self.scenario.clone(), *finding)))),
+            Some(finding) => {
+                let (scenario, departures) = (self.scenario.clone(), self.departures);
+                Err(Outcome::Found(Box::new(Found { scenario, finding: *finding, departures })))
+            }
             None => Ok(swap::Excursion::of(sight.events, sight.points, at)),
         }
     }

@@ -32,8 +32,8 @@ fn the_violation_with_the_fewest_departures_is_found() {
     assert!(matches!(none.outcome, Outcome::Complete) && none.schedules == 1);
     let found = run(&mut harness, &scenario, bound(2, false), &deadlock);
     let Outcome::Found(found) = found.outcome else { panic!("{found:?}") };
-    assert_eq!(found.0.schedule.len(), 1);
-    harness.run(&found.0);
+    assert_eq!(found.scenario.schedule.len(), 1);
+    harness.run(&found.scenario);
     assert!(harness.findings().iter().any(deadlock));
 }
 
