@@ -61,8 +61,9 @@ impl Objects {
             | Kind::LockReleased { lock, .. } => Objects::lock(lock),
             Kind::IrqlSet { .. } => Objects::NONE,
             Kind::Entered { routine: Routine::Synchronized, .. }
-            | Kind::Left { routine: Routine::Synchronized | Routine::Dpc, .. } => Objects::NONE,
+            | Kind::Left { routine: Routine::Synchronized, .. } => Objects::NONE,
             Kind::Entered { routine: Routine::Dpc, .. }
+            | Kind::Left { routine: Routine::Dpc, .. }
             | Kind::DpcInitialized { .. }
             | Kind::DpcIssued { .. }
             | Kind::DpcCancelled { .. } => Objects::DPCS,

@@ -2,7 +2,7 @@
 //!
 //! A *departure* is a context switch, the delivery of an interrupt, or the device doing early what it would do later:
 //! what a [`Decision`] says. Schedules are run by their number of departures, none first, so that the first violation
-//! has the fewest there can be; among those with as many, late ones first. What is proved when no violation turns up is
+//! has the fewest there can be. What is proved when no violation turns up is
 //! stated by [`Outcome::Complete`]: no schedule of this scenario within the bound shows one.
 //!
 //! # Equivalent schedules
@@ -16,8 +16,8 @@
 //!   (<https://www.microsoft.com/en-us/research/publication/partial-order-reduction-for-context-bounded-state-exploration/>):
 //!   the happens-before graph of its events, hashed so that the order of independent ones does not show
 //!   (`history`).
-//! - The last departure of a schedule, if it is a switch, is not moved over a piece that does nothing but take or give
-//!   back locks which the other processor does not touch before it returns (`swap`).
+//! - A switch is not moved over a piece that does nothing but take or give back locks which the other processor does
+//!   not touch before it returns; only what can happen to the other processor meanwhile is tried again (`swap`).
 //!
 //! What depends on what (`footprint`) errs on the side of dependence: anything that is not a lock, and every act of the
 //! device, depends on everything of its kind. One assumption is left: the memory that a driver's callbacks share, on
@@ -37,7 +37,7 @@ use crate::rules::Finding;
 use crate::scenario::{Decision, Scenario};
 use history::History;
 use node::Node;
-use swap::Swaps;
+use swap::{Piece, Swaps};
 
 /// What can be explored: something that runs scenarios and can be observed.
 pub trait Subject {
@@ -195,20 +195,27 @@ impl<S: Subject> Explorer<'_, S> {
         let end = if self.bound.every_point {
             points.len()
         } else {
-            self.first_known(node, &events, &points)
+            node.end(&points).min(self.first_known(node, &events, &points))
         };
-        let mut swaps = Swaps::new(is_last && !self.bound.every_point);
-        for at in (node.next..end).rev() {
+        let mut swaps = Swaps::new(!self.bound.every_point);
+        for at in node.next..end {
+            let piece = Piece::before(&events, &points, at);
             for choice in 0..points[at].0.choices() {
-                let before = swaps.piece(&events, &points, at);
-                if swaps.is_equivalent(&points, at, choice, &before) {
-                    self.tally.equivalent += 1;
+                if node.leaves_out(&points[at].0, choice) {
                     continue;
                 }
                 let Some(child) = node.child(&points, at, choice) else {
                     self.tally.out_of_reach += 1;
                     continue;
                 };
+                if let Some(excursion) = swaps.equivalent(&points, at, choice, &piece) {
+                    self.tally.equivalent += 1;
+                    // The same but for what can happen inside the excursion, other than its end.
+                    if !is_last && (excursion.has_others || self.scenario.setup.processors > 2) {
+                        next.push(child.inside_only(points[at].0.processor));
+                    }
+                    continue;
+                }
                 let excursion = self.run_watched(&child.schedule, at)?;
                 swaps.note(&points, at, choice, excursion);
                 if !is_last {

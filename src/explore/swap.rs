@@ -3,7 +3,8 @@
 //! Processor p passes two decision points, one after the other, with a *piece* of its code between them. Switching to
 //! q at the first lets q run, its *excursion*, before the piece; switching at the second, after it. If the piece does
 //! nothing but take or give back locks that the excursion does not touch, and the excursion gives p nothing to do that
-//! the piece would let in, and the device does not act meanwhile, the two runs are equivalent.
+//! the piece would let in, and the device does not act meanwhile, the two runs are equivalent. So are those that depart
+//! once more after the excursion, or end it early by going back to p: the earlier switch stands for the later.
 
 use super::footprint::{Objects, lets_in, wakes};
 use crate::event::{Event, Kind, PROCESSORS_MAX, Point};
@@ -15,6 +16,8 @@ pub(super) struct Excursion {
     wakes: bool,
     /// The processor goes on at last, and the device has not acted meanwhile.
     returns: bool,
+    /// Something else could be chosen inside than to go back.
+    pub(super) has_others: bool,
 }
 
 impl Excursion {
@@ -26,6 +29,10 @@ impl Excursion {
         let Some(back) = back else { return Excursion::default() };
         let mut excursion = Excursion {
             returns: away[..=back].iter().all(|(point, _)| point.due == from.due),
+            has_others: away[..back].iter().any(|(point, _)| {
+                let goes_back = |choice| point.target(choice) == Some(from.processor);
+                !(0..point.choices()).all(goes_back)
+            }),
             ..Excursion::default()
         };
         let last = away[back].1 as usize;
@@ -40,7 +47,7 @@ impl Excursion {
     }
 }
 
-/// What lies between a point and the next.
+/// What lies between two points, one after the other.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Piece {
     objects: Objects,
@@ -49,24 +56,14 @@ pub(super) struct Piece {
     is_plain: bool,
 }
 
-/// The excursion to each processor, from the earliest point for which it is known.
-#[derive(Debug)]
-pub(super) struct Swaps {
-    enabled: bool,
-    known: [Option<(usize, Excursion)>; PROCESSORS_MAX],
-}
-
-impl Swaps {
-    pub(super) const fn new(enabled: bool) -> Swaps {
-        Swaps { enabled, known: [None; PROCESSORS_MAX] }
-    }
-
-    /// The piece behind point `at`.
-    pub(super) fn piece(&self, events: &[Event], points: &[(Point, u32)], at: usize) -> Piece {
-        let (Some((from, first)), Some((to, last))) = (points.get(at), points.get(at + 1)) else {
+impl Piece {
+    /// The piece between the point before `at` and `at`.
+    pub(super) fn before(events: &[Event], points: &[(Point, u32)], at: usize) -> Piece {
+        let from = at.checked_sub(1).and_then(|before| points.get(before));
+        let (Some((from, first)), Some((to, last))) = (from, points.get(at)) else {
             return Piece::default();
         };
-        if !self.enabled || from.processor != to.processor || from.due != to.due {
+        if from.processor != to.processor || from.due != to.due {
             return Piece::default();
         }
         let mut piece = Piece { is_plain: true, ..Piece::default() };
@@ -81,27 +78,39 @@ impl Swaps {
         }
         piece
     }
+}
 
-    /// Whether the choice at point `at` comes to the same as at the next point.
-    pub(super) fn is_equivalent(
+/// The excursion to each processor, and the last point from which it is known.
+#[derive(Debug)]
+pub(super) struct Swaps {
+    enabled: bool,
+    known: [Option<(usize, Excursion)>; PROCESSORS_MAX],
+}
+
+impl Swaps {
+    pub(super) const fn new(enabled: bool) -> Swaps {
+        Swaps { enabled, known: [None; PROCESSORS_MAX] }
+    }
+
+    /// The excursion, if the choice at point `at` comes to the same as at the point before, which `piece` lies behind.
+    pub(super) fn equivalent(
         &mut self,
         points: &[(Point, u32)],
         at: usize,
         choice: u8,
         piece: &Piece,
-    ) -> bool {
-        let Some(target) = target(&points[at].0, choice) else { return false };
-        let slot = &mut self.known[target];
-        let Some((place, excursion)) = slot else { return false };
-        let is_next = *place == at + 1 && target_exists(&points[at + 1].0, target);
-        let commutes = piece.is_plain
+    ) -> Option<Excursion> {
+        let target = points[at].0.target(choice).filter(|_| self.enabled)?;
+        let (place, excursion) = self.known[usize::from(target)].as_mut()?;
+        let commutes = *place + 1 == at
+            && piece.is_plain
             && excursion.returns
             && !excursion.objects.meets(piece.objects)
             && !(excursion.wakes && piece.lets_in);
-        if is_next && commutes {
+        commutes.then(|| {
             *place = at;
-        }
-        is_next && commutes
+            *excursion
+        })
     }
 
     /// Notes what a departure led to.
@@ -112,18 +121,8 @@ impl Swaps {
         choice: u8,
         excursion: Excursion,
     ) {
-        if let Some(target) = target(&points[at].0, choice) {
-            self.known[target] = Some((at, excursion));
+        if let Some(target) = points[at].0.target(choice) {
+            self.known[usize::from(target)] = Some((at, excursion));
         }
     }
-}
-
-/// The processor that a choice switches to.
-fn target(point: &Point, choice: u8) -> Option<usize> {
-    let nth = choice.checked_sub(point.interrupts)?;
-    (0..PROCESSORS_MAX).filter(|&p| point.processors & 1 << p != 0).nth(usize::from(nth))
-}
-
-fn target_exists(point: &Point, processor: usize) -> bool {
-    point.processors & 1 << processor != 0
 }
