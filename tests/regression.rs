@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lockstorm::device::model::Model;
 use lockstorm::harness::Harness;
-use lockstorm::triage::breach::Breach;
+use lockstorm::report::breach::Breach;
 use lockstorm::triage::minimise::{Limits, Subject, smallest};
 use lockstorm::triage::regression::{Runner, regression_test};
 

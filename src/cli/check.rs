@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::failure::{Failure, reason};
-use super::output::{Output, counted};
+use super::output::Output;
 use super::run::FindingLine;
 use super::{Format, Verdict};
 use crate::record::jsonl::Reader;
 use crate::record::{Checked, check};
+use crate::report::number::counted;
 use crate::rules::Severity;
 
 /// Apply the rules to recorded events

@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::failure::{Failure, reason};
 use super::fuzz::{replay, seconds};
-use super::output::{Output, counted};
+use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::explore::{self, Bound, Exploration, Outcome, Sight, explore};
 use crate::harness::{Harness, Target};
+use crate::report::number::counted;
 use crate::rules::{Finding, Severity};
 use crate::scenario::{Scenario, text};
 

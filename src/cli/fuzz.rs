@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::failure::{Failure, nearest, reason};
-use super::output::{Output, counted, grouped};
+use super::output::Output;
 use super::progress;
 use super::{Format, Verdict, input, worker};
 use crate::engine::campaign::{self, Plan, Reason, Summary};
@@ -16,6 +16,7 @@ use crate::engine::known::Known;
 use crate::engine::message::to_hex;
 use crate::engine::{catch_interrupts, release_interrupts};
 use crate::harness::Target;
+use crate::report::number::{counted, grouped};
 use crate::rules::RuleId;
 
 /// Fuzz a driver: the main job

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::failure::{Failure, reason};
-use super::output::{Output, counted, say};
+use super::output::{Output, say};
 use super::{Verdict, input, triage};
 use crate::engine::findings::write_whole;
+use crate::report::number::counted;
 use crate::rules::Severity;
 use crate::scenario::{Scenario, codec, text};
 use crate::triage::crew::Hand;

@@ -16,16 +16,17 @@ mod explore;
 mod failure;
 mod fuzz;
 mod input;
+mod keep;
 mod minimise;
 mod output;
 mod pack;
 mod progress;
+mod reports;
 mod rules;
 mod run;
 mod show;
 mod trace;
 mod triage;
-mod words;
 mod worker;
 
 use failure::Failure;

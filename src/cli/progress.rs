@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::Format;
 use super::fuzz::{replay, seconds};
-use super::output::{Output, counted, grouped, say};
+use super::output::{Output, say};
 use crate::engine::campaign::{Audience, Plan, Progress};
 use crate::engine::findings::Kept;
 use crate::engine::message::to_hex;
 use crate::harness::Target;
+use crate::report::number::{counted, grouped};
 
 /// An audience that is also told the beginning and the end.
 pub(super) trait Listener: Audience {

@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::failure::{Failure, reason};
-use super::output::{Output, counted, grouped};
+use super::failure::Failure;
+use super::keep::{Keep, Last};
+use super::output::Output;
 use super::{Format, Verdict, input, trace};
-use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
-use crate::record::jsonl::{self, Heading};
+use crate::report::number::counted;
+use crate::report::words::microseconds;
 use crate::rules::{Finding, Severity};
 use crate::scenario::Scenario;
-use crate::triage::breach::Breach;
-use crate::triage::regression::{Runner, regression_test};
 
 /// Replay scenarios
 ///
@@ -38,12 +37,8 @@ pub(super) struct Arguments {
     /// Print every event of the run
     #[arg(long)]
     trace: bool,
-    /// Write every event of the run to a file, as JSON lines ('lockstorm check' reads it)
-    #[arg(long, value_name = "FILE")]
-    events: Option<PathBuf>,
-    /// Write a Rust test that fails as long as the driver has the bug
-    #[arg(long, value_name = "FILE")]
-    emit_test: Option<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     /// Let warnings count as errors, for the exit status
     #[arg(long)]
     warnings_as_errors: bool,
@@ -54,10 +49,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
-    let takes_one = [("--events", &arguments.events), ("--emit-test", &arguments.emit_test)];
-    if let Some((option, _)) = takes_one.iter().find(|(_, path)| path.is_some())
-        && arguments.files.len() > 1
-    {
+    if let (Some(option), true) = (arguments.keep.option(), arguments.files.len() > 1) {
         return Err(Failure::new(format!("{option} takes the run of one file; name one")));
     }
     let harness = Harness::open(&driver, Box::leak(Box::default()))
@@ -135,7 +127,7 @@ impl Replay<'_> {
         output.flush();
         report_deadly_signals(|line| self.last_words(path, line));
         let first = self.once(scenario, false);
-        let records = self.arguments.trace || self.arguments.events.is_some();
+        let records = self.arguments.trace || self.arguments.keep.wants_events();
         let second = self.once(scenario, records);
         if first.hash != second.hash {
             return Err(Failure::new(format!(
@@ -147,37 +139,13 @@ impl Replay<'_> {
                 self.driver.name()
             )));
         }
-        self.write_events(scenario)?;
-        self.write_test(path, scenario)?;
+        let Replay { harness, driver, arguments, .. } = self;
+        arguments.keep.write(Last { harness, driver, scenario, path })?;
         match self.arguments.format {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
         }
         Ok(self.violates(&second))
-    }
-
-    /// Writes the last run's events.
-    fn write_events(&mut self, scenario: &Scenario) -> Result<(), Failure> {
-        let Some(path) = &self.arguments.events else { return Ok(()) };
-        let heading = Heading::of_run(&self.driver.name(), scenario);
-        let text = jsonl::write(&heading, self.harness.events());
-        write_whole(path, text.as_bytes())
-            .map_err(|error| Failure::at("write", path, reason(&error)))
-    }
-
-    /// Writes a test for what the last run broke: the error, or else the first warning.
-    fn write_test(&mut self, file: &Path, scenario: &Scenario) -> Result<(), Failure> {
-        let Some(path) = &self.arguments.emit_test else { return Ok(()) };
-        let words = self.driver.arguments();
-        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let findings = self.harness.findings();
-        let error = findings.iter().find(|found| found.severity == Severity::Error);
-        let finding = error
-            .or(findings.first())
-            .ok_or_else(|| Failure::at("make a test of", file, "it breaks no rule"))?;
-        let test = regression_test(&Breach::of(finding), scenario, &Runner::Driver(&words));
-        write_whole(path, test.as_bytes())
-            .map_err(|error| Failure::at("write", path, reason(&error)))
     }
 
     fn once(&mut self, scenario: &Scenario, record: bool) -> Outcome {
@@ -268,11 +236,6 @@ fn end_name(end: End) -> &'static str {
         End::Crash => "crashed",
         End::Unmodelled => "unmodelled",
     }
-}
-
-/// Nanoseconds as microseconds: `1,234.567 us`.
-fn microseconds(ns: u64) -> String {
-    format!("{}.{:03} us", grouped(ns / 1000), ns % 1000)
 }
 
 /// A verdict for programs.

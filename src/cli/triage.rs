@@ -9,12 +9,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::{Failure, reason};
 use super::fuzz::{quoted, replay};
-use super::output::{Output, counted, say};
+use super::output::{Output, say};
+use super::reports::Reports;
 use super::{Format, Verdict, input};
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
 use crate::harness::Target;
+use crate::report::number::counted;
 use crate::triage::artifact::Stamp;
 use crate::triage::bucket::{Bucket, Triage};
+use crate::triage::crew::Hand;
 use crate::triage::journal::{Heading, Journal, OpenError};
 use crate::triage::minimise::Limits;
 use crate::triage::sort::{self, Audience, Done, Plan, Work};
@@ -48,6 +51,9 @@ pub(super) struct Arguments {
     /// Processes side by side [default: one a processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// A folder to look for source files in; may be given several times [default: this one]
+    #[arg(long, value_name = "DIR")]
+    source: Vec<PathBuf>,
     /// Leave scenarios as they are
     #[arg(long)]
     no_minimise: bool,
@@ -86,6 +92,12 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     let mut bar = Bar::new();
     let done = sort::run(&plan, &store, &mut journal, &start, &mut bar);
     bar.end();
+    let done = done.and_then(|done| {
+        let mut sources = arguments.source.clone();
+        sources.push(PathBuf::from("."));
+        let reports = Reports { folder, driver: &driver, triage: &done.triage, sources: &sources };
+        reports.write(&mut Hand::new(&start)).map(|()| done)
+    });
     let was_interrupted = interrupted();
     release_interrupts();
     let done = done.map_err(no_folder)?;
@@ -317,6 +329,7 @@ fn next(output: &mut Output, plan: &Plan, bucket: &Bucket) {
     let folder = plan.folder.join(&bucket.folder);
     let name = if bucket.minimal.is_some() { "minimal" } else { "smallest" };
     let scenario = folder.join(format!("{name}.ron"));
+    output.line(format_args!("open: {}", quoted(&plan.folder.join("index.html"))));
     output.line(format_args!("next: {} --trace", replay(&plan.driver, &scenario)));
     output.line(format_args!("      lockstorm rules {}", bucket.breach.rule));
     output.line(format_args!("      less {}", quoted(&folder.join("regression.rs"))));
@@ -324,7 +337,7 @@ fn next(output: &mut Output, plan: &Plan, bucket: &Bucket) {
 
 /// A day of the calendar (UTC): 2026-11-21. After "days_from_civil" of
 /// <https://howardhinnant.github.io/date_algorithms.html>.
-fn day(seconds: u64) -> String {
+pub(super) fn day(seconds: u64) -> String {
     let days = seconds / 86_400 + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

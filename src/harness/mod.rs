@@ -16,7 +16,7 @@ use std::ptr;
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
-use crate::machine::{Abi, Driver, End, Machine, Port};
+use crate::machine::{Abi, Driver, End, Machine, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -113,12 +113,21 @@ enum Loaded {
     Puppet,
     /// A core of this process, by its DriverEntry's data.
     Core(Box<HwInitializationData>),
+    /// A compiled driver.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    Compiled(Box<crate::binary::Compiled<Watch>>),
 }
 
 /// A driver whose files have been read, and of which nothing has run yet.
 #[derive(Debug)]
-pub struct Prepared {
-    driver: BuiltIn,
+pub struct Prepared(Source);
+
+/// What a driver is read from.
+#[derive(Debug)]
+enum Source {
+    BuiltIn(BuiltIn),
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    File(Compiled, Box<crate::binary::DriverFile>),
 }
 
 impl Prepared {
@@ -129,7 +138,13 @@ impl Prepared {
     /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
     pub fn read(target: &Target) -> Result<Prepared, OpenError> {
         match target {
-            Target::BuiltIn(driver) => Ok(Prepared { driver: *driver }),
+            Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
+                Ok(file) => Ok(Prepared(Source::File(driver.clone(), Box::new(file)))),
+                Err(error) => Err(OpenError::new(&driver.path, &error)),
+            },
+            #[cfg(not(all(feature = "binary", target_arch = "x86_64", target_os = "linux")))]
             Target::Compiled(driver) => {
                 Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
             }
@@ -142,7 +157,16 @@ impl Prepared {
     ///
     /// DriverEntry of a compiled driver fails.
     pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
-        Ok(Harness::new(self.driver, map))
+        match self.0 {
+            Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Source::File(driver, file) => {
+                // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
+                let compiled = unsafe { crate::binary::Compiled::start(&file) }
+                    .map_err(|error| OpenError::new(&driver.path, &error))?;
+                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), driver.device, map))
+            }
+        }
     }
 }
 
@@ -150,6 +174,8 @@ impl Prepared {
 pub struct Harness {
     machine: Machine<Watch>,
     driver: Loaded,
+    /// Rules that say nothing in front of this device.
+    silent: RuleSet,
     scenario: Scenario,
     script: Vec<Call>,
 }
@@ -184,9 +210,14 @@ impl Harness {
     }
 
     fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
+        let mut silent = RuleSet::NONE;
+        if !device.completes() {
+            silent.insert(RuleId::RequestLost);
+        }
         Harness {
             machine: Machine::new(Watch::new(map), device.build()),
             driver,
+            silent,
             scenario: Scenario::default(),
             script: Vec::with_capacity(STEPS_MAX),
         }
@@ -232,7 +263,7 @@ impl Harness {
         let watch = self.machine.sink();
         watch.reset();
         // What the scenario itself tells the driver to do is no finding.
-        let mut asked_for = RuleSet::NONE;
+        let mut asked_for = self.silent;
         if scenario.setup.half_duplex {
             asked_for.insert(RuleId::DuplexHalf);
         }
@@ -243,11 +274,7 @@ impl Harness {
                 self.script.push(*call);
             }
         }
-        let script = Script::new(&self.script);
-        let driver = self.driver_for(scenario, &script);
-        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
-        // outlives the call.
-        let run = unsafe { self.machine.run(&driver, scenario) };
+        let run = self.run_driver(scenario);
         let watch = self.machine.sink();
         Outcome {
             end: run.end,
@@ -258,11 +285,17 @@ impl Harness {
         }
     }
 
-    fn driver_for(&self, scenario: &Scenario, script: &Script) -> Driver {
-        match &self.driver {
+    fn run_driver(&mut self, scenario: &Scenario) -> Run {
+        let script = Script::new(&self.script);
+        let driver = match &mut self.driver {
             Loaded::Core(data) => Driver { data: **data, context: ptr::null_mut(), abi: Abi::Host },
-            Loaded::Puppet => puppet(&scenario.setup, script),
-        }
+            Loaded::Puppet => puppet(&scenario.setup, &script),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Loaded::Compiled(driver) => return driver.run(&mut self.machine, scenario),
+        };
+        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
+        // outlives the call.
+        unsafe { self.machine.run(&driver, scenario) }
     }
 
     /// The scenario of the last [`Harness::run_bytes`].

@@ -286,6 +286,16 @@ impl<S: Sink + 'static> Inner<S> {
         &mut self.state.get_mut().sink
     }
 
+    pub(super) fn stacks(&self) -> super::StackLayout {
+        // SAFETY: no run is under way, and the reference ends here.
+        unsafe { self.state() }.memory.stacks()
+    }
+
+    pub(super) fn register_bytes(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { self.state() }.device.register_bytes() as usize
+    }
+
     pub(super) fn run(&mut self, driver: &Driver, scenario: &Scenario) -> Run {
         let machine = (&raw const *self).expose_provenance();
         self.state.get_mut().power_on(machine, driver, scenario);

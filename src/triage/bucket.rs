@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::breach::Breach;
 use super::journal::{Came, FileRecord, Journal};
 use super::minimise::Minimal;
 use super::size::Size;
 use crate::harness::Target;
+use crate::report::breach::Breach;
 use crate::rules::Severity;
 
 /// Version of the JSON form of [`Triage`].
@@ -51,7 +51,7 @@ pub struct Unusable {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// What tells it from others ([`Breach::bug`]).
-    #[serde(with = "super::hex")]
+    #[serde(with = "crate::report::hex")]
     pub bug: u64,
     /// The ids of its findings, for `lockstorm fuzz --known`: one, or two if it shows as a cycle and as a deadlock.
     pub findings: Vec<String>,

@@ -6,12 +6,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
-use super::breach::Breach;
 use super::minimise::{Limits, Minimal, Subject, minimise};
 use super::replay::Replay;
 use super::worker::{Answer, MARK, Request};
 use crate::engine::message::to_hex;
 use crate::engine::{deadly, death_line, interrupted};
+use crate::report::breach::Breach;
+use crate::report::told::Told;
 use crate::scenario::{Scenario, codec};
 
 /// Starts a worker.
@@ -58,6 +59,19 @@ impl<'a> Hand<'a> {
                 let breach = Breach::death(signal, &death_line(signal, what));
                 Ok(Replay { breaches: vec![breach], events: 0, stable: true, unmodelled: false })
             }
+        }
+    }
+
+    /// Runs a scenario for a report about `bug`; `None` if the driver kills the worker, which then cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hand::replay`].
+    pub fn tell(&mut self, scenario: &Scenario, bug: u64) -> io::Result<Option<Told>> {
+        match self.ask(&Request::Tell { scenario: plain(scenario), bug })? {
+            Reply::Answer(Answer::Told(told)) => Ok(Some(*told)),
+            Reply::Answer(other) => Err(nonsense(&other)),
+            Reply::Died(..) => Ok(None),
         }
     }
 

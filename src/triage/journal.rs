@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::artifact::{Origin, Stamp};
-use super::breach::Breach;
 use super::minimise::Minimal;
 use crate::engine::findings::write_whole;
+use crate::report::breach::Breach;
 
 /// The version of the journal's format.
 const VERSION: u32 = 1;
@@ -88,7 +88,7 @@ impl FileRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MinimalRecord {
     /// The bucket.
-    #[serde(with = "super::hex")]
+    #[serde(with = "crate::report::hex")]
     pub bug: u64,
     /// The scenario, with what it took.
     pub minimal: Minimal,

@@ -9,7 +9,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `artifact` | which files there are, who wrote them, which scenario each holds |
-//! | `breach`, `replay` | a finding in words; a run and what it broke |
+//! | `replay` | a run and what it broke |
 //! | `worker`, `crew` | child processes that run drivers, and the parent that asks them |
 //! | `journal`, `store` | what has been done, and what has come of it, on disk |
 //! | `bucket` | [`Triage`](bucket::Triage): files by bug |
@@ -19,7 +19,6 @@
 //! A bucket is a bug as its driver's author sees it: the rule, the kinds of locks, the callbacks, the innermost sites
 //! ([`Finding::bug`](crate::rules::Finding::bug)). Schedules, names and hashes of files have no part in it.
 
-pub mod breach;
 pub mod minimise;
 pub mod regression;
 pub mod size;
@@ -42,5 +41,3 @@ pub mod sort;
 pub mod store;
 #[cfg(feature = "cli")]
 pub mod worker;
-
-mod hex;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::breach::Breach;
+use crate::report::breach::Breach;
 use crate::scenario::{Scenario, text};
 
 /// What the test runs the scenario on.

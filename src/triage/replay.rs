@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::breach::Breach;
 use crate::harness::Harness;
 use crate::machine::End;
+use crate::report::breach::Breach;
 use crate::scenario::Scenario;
 
 /// What a replay showed.

@@ -5,6 +5,8 @@
 //! | `buckets.json` | [`Triage`] |
 //! | `RULE-BUG/smallest.bin`, `.ron` | the smallest file that shows the bug, as bytes and as text |
 //! | `RULE-BUG/minimal.bin`, `.ron` | what is left of it when it is minimised |
+//! | `index.html`, `findings.md`, `findings.sarif` | the bugs, for people, for an issue tracker, for other programs |
+//! | `RULE-BUG/index.html`, `perfetto.json` | the page of a bug; its run for ui.perfetto.dev |
 //! | `RULE-BUG/regression.rs` | a test that fails as long as the driver has the bug |
 //! | `journal.jsonl` | what has been done (see [`journal`](super::journal)); delete it to do everything anew |
 //!

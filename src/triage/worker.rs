@@ -14,6 +14,7 @@ use crate::engine::worker::{CannotStart, cage};
 use crate::engine::{ignore_interrupts, message, run_begins, run_ends, watch};
 use crate::explore::{self, Bound, Outcome, Sight, explore};
 use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::report::told::{Told, gravest};
 use crate::rules::Finding;
 use crate::scenario::Decision;
 use crate::scenario::{Scenario, codec};
@@ -27,12 +28,20 @@ pub enum Request {
         /// The scenario's bytes as hexadecimal digits.
         scenario: String,
     },
+    /// Run it and tell what happened, for a report.
+    Tell {
+        /// The scenario's bytes as hexadecimal digits.
+        scenario: String,
+        /// What the report is about.
+        #[serde(with = "crate::report::hex")]
+        bug: u64,
+    },
     /// Make it as small as it can be while it shows the bug.
     Minimise {
         /// The scenario's bytes as hexadecimal digits.
         scenario: String,
         /// The bug.
-        #[serde(with = "super::hex")]
+        #[serde(with = "crate::report::hex")]
         bug: u64,
         /// When to stop.
         limits: Limits,
@@ -45,6 +54,8 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Replay`].
     Replayed(Replay),
+    /// To [`Request::Tell`].
+    Told(Box<Told>),
     /// To [`Request::Minimise`]; `None` if the scenario does not show the bug.
     Minimised(Option<Minimal>),
     /// The request makes no sense.
@@ -105,7 +116,9 @@ pub fn serve(target: &Target) -> Result<(), CannotServe> {
 
 fn answer(harness: &mut Harness, request: &Request) -> Answer {
     let scenario = match request {
-        Request::Replay { scenario } | Request::Minimise { scenario, .. } => scenario,
+        Request::Replay { scenario }
+        | Request::Tell { scenario, .. }
+        | Request::Minimise { scenario, .. } => scenario,
     };
     let Some(bytes) = message::from_hex(scenario) else {
         return Answer::Refused("a scenario is hexadecimal digits".into());
@@ -117,6 +130,17 @@ fn answer(harness: &mut Harness, request: &Request) -> Answer {
             let replay = Replay::of(harness, &scenario);
             run_ends();
             Answer::Replayed(replay)
+        }
+        Request::Tell { bug, .. } => {
+            harness.record(true);
+            run_begins();
+            harness.run(&scenario);
+            run_ends();
+            let findings = harness.findings().to_vec();
+            let subject = findings.iter().find(|found| found.bug() == bug);
+            let told = Told::of(harness.events(), &findings, subject.or(gravest(&findings)));
+            harness.record(false);
+            Answer::Told(Box::new(told))
         }
         Request::Minimise { bug, limits, .. } => {
             Answer::Minimised(minimise(&mut Watched(harness), &scenario, bug, limits))

@@ -56,6 +56,12 @@ impl Breach {
         }
     }
 
+    /// The callbacks in one line, outermost first.
+    #[must_use]
+    pub fn callbacks(&self) -> String {
+        if self.path.is_empty() { "StorPort".into() } else { self.path.join(" > ") }
+    }
+
     /// What is known when the driver killed its process: only the signal. Deaths by one signal are one bucket.
     #[cfg(feature = "cli")]
     #[must_use]

@@ -1,0 +1,26 @@
+//! What people read: runs in words, and the pages of findings.
+//!
+//! ```text
+//! events, findings -> Told { breaches, timeline, locks } -> page (HTML), perfetto
+//! bugs ------------------------------------------------> index (HTML), markdown, sarif
+//! ```
+//!
+//! A report is a rendering of data: it judges nothing and runs nothing. Everything in it that comes from a driver or
+//! a file is escaped.
+
+pub mod breach;
+pub(crate) mod hex;
+pub mod index;
+pub mod markdown;
+pub mod moment;
+pub mod number;
+pub mod page;
+pub mod perfetto;
+pub mod sarif;
+pub mod source;
+pub mod timeline;
+pub mod told;
+pub mod words;
+
+mod graph;
+mod html;
