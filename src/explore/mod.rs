@@ -20,9 +20,8 @@
 //!   not touch before it returns; only what can happen to the other processor meanwhile is tried again (`swap`).
 //!
 //! What depends on what (`footprint`) errs on the side of dependence: anything that is not a lock, and every act of the
-//! device, depends on everything of its kind. One assumption is left: the memory that a driver's callbacks share, on
-//! different processors, is guarded by locks; a race between two decision points, without a lock, is no dependence that
-//! events tell of. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
+//! device, depends on everything of its kind; and what a driver does without holding a lock may touch whatever else is done
+//! without one. One assumption is left: memory that a driver touches while it holds locks is guarded by one of them. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
 
 mod footprint;
 mod history;
@@ -37,7 +36,7 @@ use crate::rules::Finding;
 use crate::scenario::{Decision, Scenario};
 use history::History;
 use node::Node;
-use swap::{Piece, Swaps};
+use swap::{Back, Piece, Swaps};
 
 /// What can be explored: something that runs scenarios and can be observed.
 pub trait Subject {
@@ -198,17 +197,26 @@ impl<S: Subject> Explorer<'_, S> {
             node.end(&points).min(self.first_known(node, &events, &points))
         };
         let mut swaps = Swaps::new(!self.bound.every_point);
+        let last = node.next.checked_sub(1).filter(|_| !self.bound.every_point);
+        let pieces = Piece::all(&events, &points);
+        let mut back = last.and_then(|last| Back::of(&points, &pieces, last));
         for at in node.next..end {
-            let piece = Piece::before(&events, &points, at);
+            if let Some(back) = &mut back {
+                back.comes_to(&events, &points[at]);
+            }
             for choice in 0..points[at].0.choices() {
                 if node.leaves_out(&points[at].0, choice) {
+                    continue;
+                }
+                if back.as_ref().is_some_and(|back| back.is_equivalent(&points[at].0, choice)) {
+                    self.tally.equivalent += 1;
                     continue;
                 }
                 let Some(child) = node.child(&points, at, choice) else {
                     self.tally.out_of_reach += 1;
                     continue;
                 };
-                if let Some(excursion) = swaps.equivalent(&points, at, choice, &piece) {
+                if let Some(excursion) = swaps.equivalent(&points, at, choice, &pieces[at]) {
                     self.tally.equivalent += 1;
                     // The same but for what can happen inside the excursion, other than its end.
                     if !is_last && (excursion.has_others || self.scenario.setup.processors > 2) {

@@ -85,12 +85,12 @@ fn compare(seed: u64, departures: usize, processors: u8, scenarios: usize) {
 
 #[test]
 fn equivalent_schedules_of_two_processors_show_the_same_bugs() {
-    compare(11, 3, 2, 60);
+    compare(11, 3, 2, 30);
 }
 
 #[test]
 fn equivalent_schedules_of_three_processors_show_the_same_bugs() {
-    compare(13, 2, 3, 60);
+    compare(13, 2, 3, 30);
 }
 
 /// Random bytes, the same everywhere.
