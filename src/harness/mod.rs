@@ -141,7 +141,10 @@ impl Prepared {
             Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
             Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
-                Ok(file) => Ok(Prepared(Source::File(driver.clone(), Box::new(file)))),
+                Ok(file) => {
+                    name_sites(&file);
+                    Ok(Prepared(Source::File(driver.clone(), Box::new(file))))
+                }
                 Err(error) => Err(OpenError::new(&driver.path, &error)),
             },
             #[cfg(not(all(feature = "binary", target_arch = "x86_64", target_os = "linux")))]
@@ -168,6 +171,16 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Lets sites be called by function and line from now on. Reads the debugging information at once: a process that
+/// is locked up cannot do so later.
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn name_sites(file: &crate::binary::DriverFile) {
+    let symbols = file.symbols();
+    // Without any, places are called by module and offset, which says enough.
+    let _ = symbols.missing();
+    crate::event::name_image_sites(move |offset| symbols.describe_call(offset));
 }
 
 /// A driver on its machine, watched.
@@ -321,6 +334,16 @@ impl Harness {
             findings: watch.checker.findings(),
             events: watch.recorded.as_deref().unwrap_or_default(),
             points: &watch.points,
+        }
+    }
+
+    /// What the compiler's instrumentation of a compiled driver counts: for an engine, which clears it between runs.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    #[must_use]
+    pub fn driver_counters(&self) -> Option<crate::binary::DriverCounters> {
+        match &self.driver {
+            Loaded::Compiled(driver) => driver.counters(),
+            Loaded::Puppet | Loaded::Core(_) => None,
         }
     }
 
