@@ -51,7 +51,9 @@ fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber
     let Some(mut old) = slot.take() else { return };
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
-    *slot = Some(fiber(port, index, old.into_stack()));
+    let stack = old.into_stack();
+    super::abandoned::tell(&stack);
+    *slot = Some(fiber(port, index, stack));
 }
 
 impl<S: Sink> State<S> {
@@ -66,7 +68,7 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            if let Some(processor) = self.movable() {
+            if let Some(processor) = self.ranked().or_else(|| self.movable()) {
                 return Some(processor);
             }
             if !self.advance() {

@@ -146,7 +146,7 @@ impl<S: Sink> State<S> {
         if self.setup.dump {
             self.processor_count = 1;
         }
-        self.schedule.power_on(&scenario.schedule);
+        self.schedule.power_on(&scenario.schedule, scenario.policy);
         self.schedule_next = None;
         self.locks.power_on();
         self.dpcs.power_on();
