@@ -91,7 +91,7 @@ impl Coverage {
     }
 
     /// Takes one event.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, event: &Event) {
         let processor = usize::from(event.processor) % PROCESSORS_MAX;
         let context = self.contexts[processor];

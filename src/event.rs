@@ -51,8 +51,9 @@ pub enum Site {
     Port,
     /// A line of a driver written in Rust.
     Source(&'static Location<'static>),
-    /// An offset from the base of a compiled driver's image.
-    Image(u32),
+    /// An offset from the base of a compiled driver's image. As wide as an address, so that a site travels in two
+    /// registers: a narrower one would make every copy go through memory.
+    Image(u64),
 }
 
 /// A lock of the StorPort contract.

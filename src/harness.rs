@@ -96,12 +96,12 @@ impl Watch {
 }
 
 impl Sink for Watch {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
         self.coverage.record(event);
         if self.hash.is_some() | self.recorded.is_some() {
-            self.keep(event);
+            self.keep(*event);
         }
         self.checker.record(event)
     }
@@ -109,12 +109,12 @@ impl Sink for Watch {
 
 impl Watch {
     #[cold]
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, event: Event) {
         if let Some(hash) = &mut self.hash {
-            hash.event(event);
+            hash.event(&event);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(*event);
+            recorded.push(event);
         }
     }
 }
@@ -275,7 +275,7 @@ impl EventHasher {
         match event.site {
             Site::Port => self.write_u64(0),
             Site::Source(at) => self.write_u64(u64::from(at.line()) << 16 | u64::from(at.column())),
-            Site::Image(offset) => self.write_u64(1 << 63 | u64::from(offset)),
+            Site::Image(offset) => self.write_u64(1 << 63 | offset),
         }
         Kind::hash(&event.kind, self);
     }

@@ -223,7 +223,7 @@ fn is_queued(index: usize) -> bool {
 
 impl<S: Sink + 'static> Port<S> {
     /// Takes a lock, spinning as long as it is held. Returns the number of the acquire.
-    #[inline]
+    #[inline(never)]
     pub(super) fn take(self, request: Request, site: Site) -> u32 {
         let saved = self.with(|s| {
             let processor = s.processor();
@@ -302,7 +302,7 @@ impl<S: Sink + 'static> Port<S> {
 
     /// Gives a lock back with `irql` to restore; what is wrong with that is the rules' affair, a lock of
     /// somebody else's stays his.
-    #[inline]
+    #[inline(never)]
     pub(super) fn give(self, lock: Lock, api: LockApi, handle: Handle, irql: Irql, site: Site) {
         self.act(|s| {
             let record = *s.locks.record(lock);

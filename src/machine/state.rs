@@ -180,7 +180,7 @@ impl<S: Sink> State<S> {
         self.tell(&event);
     }
 
-    #[inline]
+    #[inline(always)]
     fn tell(&mut self, event: &Event) {
         if self.sink.record(event) == Flow::Stop {
             self.stop(End::Violation);

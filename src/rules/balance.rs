@@ -257,7 +257,7 @@ pub(super) struct Release {
 
 impl Release {
     /// Whether nothing is wrong: the test that nearly every release passes. `number` is the lock's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_plain(&self, state: &State, number: usize) -> bool {
         self.holder == Some(self.processor)
             && matches!(self.handle, Handle::Same)

@@ -98,7 +98,7 @@ impl Default for Checker {
 }
 
 impl Sink for Checker {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         Checker::record(self, event)
     }
@@ -194,7 +194,7 @@ impl Checker {
     }
 
     /// Takes one event: judges it, and follows it. `Stop` at the first error; warnings go on.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, event: &Event) -> Flow {
         if self.stopped {
             return Flow::Stop;
@@ -225,6 +225,7 @@ impl Checker {
     }
 
     /// Events that are rarer than a DDI call.
+    #[inline(never)]
     fn record_rare(&mut self, event: &Event) -> Flow {
         match event.kind {
             Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),

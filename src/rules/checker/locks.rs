@@ -2,7 +2,7 @@
 
 use super::{Checker, NearMiss};
 use crate::event::{Event, Flow, Interrupts, Lock, LockApi, Routine, Site};
-use crate::rules::graph::Nesting;
+use crate::rules::graph::{Cycle, Nesting};
 use crate::rules::lockset::{LockSet, number};
 use crate::rules::order::{self, Cell, Kinds};
 use crate::rules::state::{Frame, Taken};
@@ -12,7 +12,7 @@ use crate::storport::Irql;
 impl Checker {
     // Callbacks.
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn entered(&mut self, event: &Event, routine: Routine, subject: u16) -> Flow {
         if routine == Routine::FindAdapter && event.irql == Irql::HIGH {
             // Nothing else calls it at HIGH_LEVEL, and what it is said to be comes only when it returns.
@@ -43,7 +43,7 @@ impl Checker {
         Flow::Continue
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn left(&mut self, event: &Event, busy_ns: u32) -> Flow {
         let p = self.state.processor(event.processor);
         let Some(frame) = p.frame().copied() else { return Flow::Continue };
@@ -81,7 +81,7 @@ impl Checker {
         self.requested(event, lock, api)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn acquired(
         &mut self,
         event: &Event,
@@ -100,8 +100,9 @@ impl Checker {
             if flow == Flow::Continue
                 && nests
                 && !self.state.processor(event.processor).held.is_empty()
+                && let Some(cycle) = self.nested(event.processor, lock, event.site)
             {
-                flow = self.nested(event, lock);
+                flow = self.cycle(*event, cycle);
             }
             flow = match lock {
                 _ if flow == Flow::Stop => flow,
@@ -110,7 +111,10 @@ impl Checker {
                     self.object(event, verdict)
                 }
                 Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
-                    self.takes_all_messages(event)
+                    match self.takes_all_messages(event.processor, event.site) {
+                        Some(cycle) => self.cycle(*event, cycle),
+                        None => flow,
+                    }
                 }
                 _ => flow,
             };
@@ -125,7 +129,7 @@ impl Checker {
     }
 
     /// The driver asks for a lock: the tables, the order and the level, once for each request.
-    #[inline]
+    #[inline(always)]
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
         let p = self.state.processor(event.processor);
         let levels = (event.irql, self.adapter.device_irql);
@@ -145,13 +149,13 @@ impl Checker {
     }
 
     /// A lock is acquired under others: notes the orders, and the cycle that they close.
-    fn nested(&mut self, event: &Event, lock: Lock) -> Flow {
-        let p = self.state.processor(event.processor);
-        self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
-        let holding = self.holding(event.processor);
+    fn nested(&mut self, processor: u8, lock: Lock, site: Site) -> Option<Cycle> {
+        let p = self.state.processor(processor);
+        self.edge = self.state.newest(processor).map(|newest| (newest, lock));
+        let holding = self.holding(processor);
         let mut closed = None;
-        for (held_lock, held) in self.state.held_by(event.processor) {
-            let nesting = Nesting { held: held_lock, acquired: lock, holding, site: event.site };
+        for (held_lock, held) in self.state.held_by(processor) {
+            let nesting = Nesting { held: held_lock, acquired: lock, holding, site };
             if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
                 continue;
             }
@@ -161,24 +165,18 @@ impl Checker {
                 (cycle, other) => cycle.or(other),
             };
         }
-        match closed {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
+        closed
     }
 
     /// The driver takes every message's lock at once, one after the other: an order too.
-    fn takes_all_messages(&mut self, event: &Event) -> Flow {
+    fn takes_all_messages(&mut self, processor: u8, site: Site) -> Option<Cycle> {
         let lock = Lock::Interrupt;
-        let holding = self.holding(event.processor);
-        let nesting = Nesting { held: lock, acquired: lock, holding, site: event.site };
+        let holding = self.holding(processor);
+        let nesting = Nesting { held: lock, acquired: lock, holding, site };
         if self.graph.knows(&nesting) {
-            return Flow::Continue;
+            return None;
         }
-        match self.graph.add(&nesting, self.path(event.processor)) {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
+        self.graph.add(&nesting, self.path(processor))
     }
 
     fn is_per_message(&self) -> bool {
@@ -195,7 +193,7 @@ impl Checker {
         holding
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn released(
         &mut self,
         event: &Event,
@@ -220,21 +218,25 @@ impl Checker {
     }
 
     /// The driver gives a lock back: whether it is its own, by the right routine, at the right level.
-    #[inline]
+    #[inline(always)]
     fn given_back(&mut self, event: &Event, release: &balance::Release, number: usize) -> Flow {
-        let level = irql::release(release.lock, release.api, event.irql);
-        if release.is_plain(&self.state, number) {
-            self.object(event, level)
-        } else {
-            let verdict = match (release.judge(&self.state), level) {
-                (Some(order), Some(level)) if order.is_warning() => Some(level),
-                (verdict, level) => verdict.or(level),
-            };
-            self.object(event, verdict)
+        if release.is_plain(&self.state, number) && irql::may_release(release.api, event.irql) {
+            return Flow::Continue;
         }
+        self.given_back_wrongly(*event, *release)
     }
 
-    #[inline]
+    #[cold]
+    fn given_back_wrongly(&mut self, event: Event, release: balance::Release) -> Flow {
+        let level = irql::release(release.lock, release.api, event.irql);
+        let verdict = match (release.judge(&self.state), level) {
+            (Some(order), Some(level)) if order.is_warning() => Some(level),
+            (verdict, level) => verdict.or(level),
+        };
+        self.object(&event, verdict)
+    }
+
+    #[inline(always)]
     fn held_for(&mut self, event: &Event, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
         if u64::from(held_ns) <= time::LOCK_HELD_NS_MAX / 2 {
             return Flow::Continue;

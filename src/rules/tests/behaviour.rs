@@ -88,7 +88,7 @@ fn in_a_crash_dump_locks_levels_and_time_do_not_count() {
 fn more_warnings_than_fit_leave_room_for_the_error() {
     let mut checker = Checker::new();
     let mut flow = Flow::Continue;
-    for offset in 0..2 * FINDINGS_MAX as u32 {
+    for offset in 0..2 * FINDINGS_MAX as u64 {
         flow = checker
             .record(&event(Site::Image(offset), Kind::ContextIgnored { api: LockApi::Spin }));
     }
@@ -190,7 +190,7 @@ fn no_stream_of_events_confuses_the_checker() {
             let processor = numbers.below(256) as u8;
             let irql = Irql(numbers.below(256) as u8);
             let (kind, depth) = (numbers.kind(), numbers.below(256) as u8);
-            let site = Site::Image(numbers.below(64) as u32);
+            let site = Site::Image(numbers.below(64) as u64);
             let event = Event { time: 0, site, kind, processor, irql, depth };
             if checker.record(&event) == Flow::Stop {
                 break;
