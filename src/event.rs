@@ -8,6 +8,7 @@
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
 mod names;
+pub(crate) mod number;
 
 use core::panic::Location;
 

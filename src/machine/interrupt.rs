@@ -202,9 +202,9 @@ impl<S: Sink + 'static> Port<S> {
             (by_line, per_message, saved)
         });
         let lock = if per_message { Lock::Message(message) } else { Lock::Interrupt };
-        let level = if per_message { None } else { Some(DIRQL) };
         let irql = self.with(|s| s.processor().irql);
-        self.take(Request { lock, api: LockApi::Port, level, handle: 0 }, Site::Port);
+        let level = if per_message { irql } else { DIRQL };
+        self.take(lock, Request::of_port(level), Site::Port);
         if by_line {
             self.call_interrupt();
         } else {

@@ -30,27 +30,27 @@ impl Executives {
     }
 
     /// The lock's number, a new one at first sight; the last one stands for all beyond the limit.
+    #[inline]
     fn number(&mut self, address: usize) -> usize {
-        let known = self.addresses[..self.count].iter().position(|&known| known == address);
-        known.unwrap_or_else(|| {
-            if self.count < EXECUTIVE_LOCKS_MAX {
-                self.count += 1;
+        for (number, &known) in self.addresses.iter().take(self.count).enumerate() {
+            if known == address {
+                return number;
             }
-            self.addresses[self.count - 1] = address;
-            self.count - 1
-        })
+        }
+        self.new_number(address)
+    }
+
+    #[cold]
+    fn new_number(&mut self, address: usize) -> usize {
+        if self.count < EXECUTIVE_LOCKS_MAX {
+            self.count += 1;
+        }
+        self.addresses[self.count - 1] = address;
+        self.count - 1
     }
 }
 
 impl<S: Sink> State<S> {
-    fn executive(&mut self, lock: *mut StorKspinLock, site: Site) -> Lock {
-        let number = self.executives.number(lock.addr());
-        if !self.executives.initialized[number] {
-            self.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 });
-        }
-        Lock::Executive(number as u8)
-    }
-
     /// Whether the routine that releases fits the one that acquired.
     fn pairing(&self, lock: Lock, api: LockApi) -> Handle {
         let record = self.locks.record(lock);
@@ -59,6 +59,20 @@ impl<S: Sink> State<S> {
 }
 
 impl<S: Sink + 'static> Port<S> {
+    /// Which lock it is, known to be initialised or reported.
+    #[inline]
+    fn executive(self, lock: *mut StorKspinLock, site: Site) -> Lock {
+        let (number, initialized) = self.with(|s| {
+            let number = s.executives.number(lock.addr());
+            (number, s.executives.initialized[number])
+        });
+        if !initialized {
+            self.act(|s| s.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 }));
+        }
+        Lock::Executive(number as u8)
+    }
+
+    #[inline]
     fn ke_acquire(
         self,
         lock: *mut StorKspinLock,
@@ -70,18 +84,20 @@ impl<S: Sink + 'static> Port<S> {
         if self.with(|s| s.locks_are_void()) {
             return (self.with(|s| s.processor().irql), 0);
         }
-        let lock = self.act(|s| s.executive(lock, site));
-        let level = matches!(api, LockApi::Ke | LockApi::KeQueued).then_some(Irql::DISPATCH);
+        let lock = self.executive(lock, site);
         let saved = self.with(|s| s.processor().irql);
-        (saved, self.take(Request { lock, api, level, handle }, site))
+        let raises = matches!(api, LockApi::Ke | LockApi::KeQueued);
+        let level = if raises { Irql::DISPATCH } else { saved };
+        (saved, self.take(lock, Request { api, level, handle }, site))
     }
 
+    #[inline]
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
         if self.with(|s| s.locks_are_void()) {
             return;
         }
-        let lock = self.act(|s| s.executive(lock, site));
+        let lock = self.executive(lock, site);
         let (state, irql) =
             self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
         self.give(lock, api, state, irql, site);
