@@ -262,7 +262,7 @@ impl Release {
         self.holder == Some(self.processor)
             && matches!(self.handle, Handle::Same)
             && self.irql.0 == self.saved.0
-            && state.is_newest(self.processor, number)
+            && state.newest_number(self.processor).map(usize::from) == Some(number)
             && state.held_at(number).is_some_and(|held| !held.by_port())
     }
 

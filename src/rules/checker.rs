@@ -13,7 +13,7 @@ use super::end::Circle;
 use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::Graph;
 use super::kind::Executives;
-use super::lockset::LockSet;
+use super::lockset::{LockSet, lock_of};
 use super::state::State;
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
@@ -62,7 +62,8 @@ pub struct Checker {
     stopped: bool,
     /// A processor waits for itself, and that has been reported.
     waits_for_itself: bool,
-    edge: Option<(Lock, Lock)>,
+    /// By number.
+    edge: Option<(u8, u8)>,
     near: Option<NearMiss>,
 }
 
@@ -183,7 +184,7 @@ impl Checker {
     #[must_use]
     #[inline]
     pub fn last_edge(&self) -> Option<(Lock, Lock)> {
-        self.edge
+        self.edge.map(|(held, taken)| (lock_of(held.into()), lock_of(taken.into())))
     }
 
     /// What rule the last event nearly broke.

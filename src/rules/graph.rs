@@ -102,11 +102,11 @@ pub(super) struct Graph {
     per_message: bool,
 }
 
-/// What stands between a held lock and the one acquired.
+/// What stands between a held lock and the one acquired, both by number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nesting {
-    pub(super) held: Lock,
-    pub(super) acquired: Lock,
+    pub(super) held: usize,
+    pub(super) acquired: usize,
     /// Everything that the processor holds (every message's lock if Interrupt stands for them), and the gates
     /// of the DPC routines that it is in.
     pub(super) holding: LockSet,
@@ -147,7 +147,7 @@ impl Graph {
     /// Whether the nesting adds nothing: the same two locks were nested before, under no more than now.
     #[inline]
     pub(super) fn knows(&self, nesting: &Nesting) -> bool {
-        let mut edge = self.first[number(nesting.held)][number(nesting.acquired)];
+        let mut edge = self.first[nesting.held][nesting.acquired];
         while let Some(known) = self.edges.get(usize::from(edge).wrapping_sub(1)) {
             if known.holding.is_subset(nesting.holding) {
                 return true;
@@ -159,7 +159,7 @@ impl Graph {
 
     /// Adds an edge that is not known; the cycle that it closes.
     pub(super) fn add(&mut self, nesting: &Nesting, path: Path) -> Option<Cycle> {
-        let (from, to) = (number(nesting.held), number(nesting.acquired));
+        let (from, to) = (nesting.held, nesting.acquired);
         let index = usize::from(self.count);
         let holding = nesting.holding;
         let next = self.first[from][to];

@@ -60,7 +60,7 @@ impl<S: Sink> State<S> {
 
 impl<S: Sink + 'static> Port<S> {
     /// Which lock it is, known to be initialised or reported.
-    #[inline]
+    #[inline(always)]
     fn executive(self, lock: *mut StorKspinLock, site: Site) -> Lock {
         let (number, initialized) = self.with(|s| {
             let number = s.executives.number(lock.addr());

@@ -91,6 +91,7 @@ impl Checker {
         contended: bool,
     ) -> Flow {
         let mut flow = Flow::Continue;
+        let number = number(lock);
         if !self.adapter.dump {
             if !contended {
                 flow = self.requested(event, lock, api);
@@ -99,8 +100,7 @@ impl Checker {
             let nests = !matches!(api, LockApi::Port);
             if flow == Flow::Continue
                 && nests
-                && !self.state.processor(event.processor).held.is_empty()
-                && let Some(cycle) = self.nested(event.processor, lock, event.site)
+                && let Some(cycle) = self.nested(event.processor, number, event.site)
             {
                 flow = self.cycle(*event, cycle);
             }
@@ -124,7 +124,7 @@ impl Checker {
             _ => irql.min(Irql::DISPATCH),
         };
         let taken = Taken { api, level, site: event.site };
-        self.state.acquire(event.processor, number(lock), taken);
+        self.state.acquire(event.processor, number, taken);
         flow
     }
 
@@ -136,6 +136,12 @@ impl Checker {
         if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, levels) {
             return Flow::Continue;
         }
+        self.requested_wrongly(*event, lock, api)
+    }
+
+    #[cold]
+    fn requested_wrongly(&mut self, event: Event, lock: Lock, api: LockApi) -> Flow {
+        let levels = (event.irql, self.adapter.device_irql);
         let level = irql::request(lock, api, levels);
         let verdict = order::request(&self.state, event.processor, lock);
         let verdict = match (verdict, level) {
@@ -145,17 +151,29 @@ impl Checker {
             }
             (order, level) => order.or(level),
         };
-        self.object(event, verdict)
+        self.object(&event, verdict)
     }
 
-    /// A lock is acquired under others: notes the orders, and the cycle that they close.
-    fn nested(&mut self, processor: u8, lock: Lock, site: Site) -> Option<Cycle> {
+    /// A lock is acquired, perhaps under others: notes the orders, and the cycle that they close.
+    #[inline(always)]
+    fn nested(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
+        let newest = self.state.newest_number(processor)?;
+        self.edge = Some((newest, acquired as u8));
+        let holding = self.holding(processor);
+        let known = |held| self.graph.knows(&Nesting { held, acquired, holding, site });
+        if self.state.numbers_held_by(processor).all(known) {
+            return None;
+        }
+        self.nests_anew(processor, acquired, site)
+    }
+
+    #[cold]
+    fn nests_anew(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
         let p = self.state.processor(processor);
-        self.edge = self.state.newest(processor).map(|newest| (newest, lock));
         let holding = self.holding(processor);
         let mut closed = None;
-        for (held_lock, held) in self.state.held_by(processor) {
-            let nesting = Nesting { held: held_lock, acquired: lock, holding, site };
+        for (lock, held) in self.state.held_by(processor) {
+            let nesting = Nesting { held: number(lock), acquired, holding, site };
             if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
                 continue;
             }
@@ -170,9 +188,9 @@ impl Checker {
 
     /// The driver takes every message's lock at once, one after the other: an order too.
     fn takes_all_messages(&mut self, processor: u8, site: Site) -> Option<Cycle> {
-        let lock = Lock::Interrupt;
+        let interrupt = number(Lock::Interrupt);
         let holding = self.holding(processor);
-        let nesting = Nesting { held: lock, acquired: lock, holding, site };
+        let nesting = Nesting { held: interrupt, acquired: interrupt, holding, site };
         if self.graph.knows(&nesting) {
             return None;
         }
