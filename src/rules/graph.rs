@@ -99,6 +99,8 @@ pub(super) struct Graph {
     first: [[u8; LOCKS]; LOCKS],
     edges: [Edge; EDGES_MAX],
     count: u8,
+    /// Locks that an edge begins at: where none leads on, no cycle needs to be looked for.
+    begins: LockSet,
     per_message: bool,
 }
 
@@ -119,6 +121,7 @@ impl Graph {
             first: [[0; LOCKS]; LOCKS],
             edges: [Edge::EMPTY; EDGES_MAX],
             count: 0,
+            begins: LockSet::EMPTY,
             per_message: false,
         }
     }
@@ -127,7 +130,7 @@ impl Graph {
         for edge in &self.edges[..usize::from(self.count)] {
             self.first[usize::from(edge.from)][usize::from(edge.to)] = 0;
         }
-        self.count = 0;
+        (self.count, self.begins) = (0, LockSet::EMPTY);
     }
 
     /// Says whether Interrupt stands for all message locks.
@@ -167,6 +170,10 @@ impl Graph {
             Edge { from: from as u8, to: to as u8, next, holding, site: nesting.site, path };
         self.count += 1;
         self.first[from][to] = self.count;
+        self.begins.insert_number(from);
+        if !self.per_message && !self.begins.contains(lock_of(to)) {
+            return None;
+        }
         let mut search = Search { graph: self, edges: [0; CYCLE_MAX], assume_ascending: false };
         search.edges[0] = index as u8;
         let certain = search.close(1, holding);
