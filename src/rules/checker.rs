@@ -226,7 +226,7 @@ impl Checker {
     }
 
     /// Events that are rarer than a DDI call.
-    #[inline(never)]
+    #[inline(always)]
     fn record_rare(&mut self, event: &Event) -> Flow {
         match event.kind {
             Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
@@ -263,6 +263,7 @@ impl Checker {
     }
 
     /// Events that say by themselves which rule is broken, if one is.
+    #[inline(always)]
     fn judge_plain(&self, event: &Event) -> Option<Verdict> {
         let lawful = !self.adapter.dump;
         Some(match event.kind {

@@ -149,10 +149,10 @@ impl Graph {
 
     /// Whether the nesting adds nothing: the same two locks were nested before, under no more than now.
     #[inline]
-    pub(super) fn knows(&self, nesting: &Nesting) -> bool {
-        let mut edge = self.first[nesting.held][nesting.acquired];
+    pub(super) fn knows(&self, (held, acquired): (usize, usize), holding: LockSet) -> bool {
+        let mut edge = self.first[held][acquired];
         while let Some(known) = self.edges.get(usize::from(edge).wrapping_sub(1)) {
-            if known.holding.is_subset(nesting.holding) {
+            if known.holding.is_subset(holding) {
                 return true;
             }
             edge = known.next;

@@ -159,12 +159,22 @@ impl Checker {
     fn nested(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
         let newest = self.state.newest_number(processor)?;
         self.edge = Some((newest, acquired as u8));
-        let holding = self.holding(processor);
-        let known = |held| self.graph.knows(&Nesting { held, acquired, holding, site });
-        if self.state.numbers_held_by(processor).all(known) {
+        if self.nests_as_before(processor, acquired) {
             return None;
         }
         self.nests_anew(processor, acquired, site)
+    }
+
+    /// Whether every order in which the lock is acquired now is known.
+    #[inline(always)]
+    fn nests_as_before(&self, processor: u8, acquired: usize) -> bool {
+        let holding = self.holding(processor);
+        for held in self.state.numbers_held_by(processor) {
+            if !self.graph.knows((held, acquired), holding) {
+                return false;
+            }
+        }
+        true
     }
 
     #[cold]
@@ -173,10 +183,11 @@ impl Checker {
         let holding = self.holding(processor);
         let mut closed = None;
         for (lock, held) in self.state.held_by(processor) {
-            let nesting = Nesting { held: number(lock), acquired, holding, site };
-            if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
+            let number = number(lock);
+            if self.graph.knows((number, acquired), holding) || order::held_in_doubt(p, held) {
                 continue;
             }
+            let nesting = Nesting { held: number, acquired, holding, site };
             self.near = Some(NearMiss::NewNesting);
             closed = match (self.graph.add(&nesting, p.path()), closed) {
                 (Some(cycle), Some(certain)) if cycle.doubtful => Some(certain),
@@ -190,10 +201,10 @@ impl Checker {
     fn takes_all_messages(&mut self, processor: u8, site: Site) -> Option<Cycle> {
         let interrupt = number(Lock::Interrupt);
         let holding = self.holding(processor);
-        let nesting = Nesting { held: interrupt, acquired: interrupt, holding, site };
-        if self.graph.knows(&nesting) {
+        if self.graph.knows((interrupt, interrupt), holding) {
             return None;
         }
+        let nesting = Nesting { held: interrupt, acquired: interrupt, holding, site };
         self.graph.add(&nesting, self.path(processor))
     }
 
@@ -202,6 +213,7 @@ impl Checker {
     }
 
     /// What keeps others out of what a processor does now.
+    #[inline]
     fn holding(&self, processor: u8) -> LockSet {
         let p = self.state.processor(processor);
         let mut holding = p.held.with_gates(p.gates);
