@@ -134,6 +134,7 @@ fn target(affinity: Affinity, message: usize, processors: usize) -> usize {
 
 impl<S: Sink> State<S> {
     /// The pending interrupts that `processor` would take now, as bits.
+    #[inline]
     pub(super) fn deliverable(&self, processor: usize) -> u64 {
         let pending = self.interrupts.pending();
         if pending == 0 || !self.interrupts.enabled {

@@ -124,6 +124,7 @@ const FREE: Record = Record {
 impl<S: Sink> State<S> {
     /// Whether `processor`, which waits for the lock, can go on: a queued lock was handed to it, another is
     /// free.
+    #[inline]
     pub(super) fn is_granted(&self, processor: usize, index: usize) -> bool {
         match self.locks.records[index].owner {
             Some(owner) => is_queued(index) && usize::from(owner) == processor,
