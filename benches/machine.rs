@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use lockstorm::coverage::{Coverage, CoverageMap};
 use lockstorm::device::bare::Bare;
 use lockstorm::event::{Deaf, Event, Flow, Sink};
-use lockstorm::machine::{Driver, Machine, Port};
+use lockstorm::machine::{Abi, Driver, Machine, Port};
 use lockstorm::rules::Checker;
 use lockstorm::scenario::Scenario;
 
@@ -90,7 +90,7 @@ impl<S: Sink + Reset + 'static> Bench<S> {
         let context = workload::task(processors.into(), rounds);
         Bench {
             machine: Machine::new(sink, Box::new(Bare::new())),
-            driver: Driver { data, context },
+            driver: Driver { data, context, abi: Abi::Host },
             scenario,
         }
     }

@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use std::ptr;
 
 use lockstorm::device::bare::Bare;
-use lockstorm::machine::{Driver, Machine, Port};
+use lockstorm::machine::{Abi, Driver, Machine, Port};
 use lockstorm::rules::{Checker, Finding, Severity};
 use lockstorm::scenario::{Scenario, codec};
 use lockstorm::storport::config::StorSynchronizationModel;
@@ -114,7 +114,7 @@ impl<P: StorPort, const FIXED: bool> Miniport<P> for OneAtATime<FIXED> {
 /// Runs random scenarios until one breaks a rule: the finding, and the scenario that replays it.
 pub fn fuzz<M: Miniport<Port<Checker>>>(runs: u32) -> Option<(Finding, Scenario)> {
     let data = initialization_data::<Port<Checker>, M>();
-    let driver = Driver { data, context: ptr::null_mut() };
+    let driver = Driver { data, context: ptr::null_mut(), abi: Abi::Host };
     let mut machine = Machine::new(Checker::new(), Box::new(Bare::new()));
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     for _ in 0..runs {

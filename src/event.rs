@@ -10,6 +10,9 @@
 mod names;
 pub(crate) mod number;
 
+#[cfg(feature = "host")]
+pub use names::name_image_sites;
+
 use core::panic::Location;
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
@@ -52,9 +55,8 @@ pub enum Site {
     Port,
     /// A line of a driver written in Rust.
     Source(&'static Location<'static>),
-    /// An offset from the base of a compiled driver's image. As wide as an address, so that a site travels in two
-    /// registers: a narrower one would make every copy go through memory.
-    Image(u64),
+    /// An offset from the base of a compiled driver's image.
+    Image(u32),
 }
 
 /// A lock of the StorPort contract.
@@ -304,8 +306,11 @@ pub enum Kind {
     },
     /// The step budget is spent although processors could still move.
     Hung,
-    /// The driver panicked, or broke the processor's own rules (a wild access, an illegal instruction).
-    Crashed,
+    /// The driver did what stops Windows, or what the machine has no model for.
+    Crashed {
+        /// What it was.
+        cause: Cause,
+    },
 
     // Callbacks.
     /// StorPort calls a routine of the miniport. `Event::irql` is the level at which it is called, so the
@@ -531,6 +536,33 @@ pub enum Kind {
         /// What.
         mistake: ConfigurationMistake,
     },
+}
+
+/// Why a driver cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A Rust core panicked.
+    Panic,
+    /// It touched memory that is not its own.
+    AccessViolation,
+    /// Its stack is used up.
+    StackOverflow,
+    /// What it executed is no instruction.
+    IllegalInstruction,
+    /// A privileged instruction that no miniport has a use for.
+    PrivilegedInstruction,
+    /// It divided by zero, or the quotient was too large.
+    DivisionByZero,
+    /// `int 29h`: a check that the compiler put in failed.
+    FastFail,
+    /// A breakpoint, with no debugger to take it.
+    Breakpoint,
+    /// It gave StorPort or the kernel a pointer to memory that is not its own.
+    BadPointer,
+    /// It called KeBugCheck or KeBugCheckEx.
+    BugCheck,
+    /// It called a routine that the machine has no model for: no mistake of the driver's, and no finding.
+    Unmodelled,
 }
 
 /// What HwStorFindAdapter may leave wrong in PORT_CONFIGURATION_INFORMATION.

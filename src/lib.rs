@@ -21,6 +21,7 @@
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -44,3 +45,5 @@ pub mod scenario;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod engine;
+#[cfg(feature = "cli")]
+pub mod report;

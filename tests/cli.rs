@@ -243,8 +243,12 @@ fn catalogues_are_complete_and_machine_readable() {
     }
     assert!(rules.len() > 20);
     let drivers = scratch.run(&["drivers", "--format", "json"]).json_lines().remove(0);
-    let names: Vec<_> = drivers.as_array().unwrap().iter().map(|d| d["name"].clone()).collect();
-    assert_eq!(names, ["nvme", "puppet"]);
+    let of_kind = |kind: &str| {
+        let rows = drivers.as_array().unwrap().iter().filter(|row| row["kind"] == kind);
+        rows.map(|row| row["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind("driver"), ["nvme", "puppet"]);
+    assert!(of_kind("device").contains(&"nvme".into()));
 }
 
 #[test]

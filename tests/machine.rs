@@ -19,10 +19,10 @@ fn any_bytes_run_and_end_with_a_reason() {
     let mut nvme = Harness::alone(BuiltIn::Nvme);
     for n in 0..4_000 {
         let bytes = inputs.bytes(700);
-        for harness in [&mut puppet, &mut nvme] {
+        for (name, harness) in [("puppet", &mut puppet), ("nvme", &mut nvme)] {
             let outcome = harness.run_bytes(&bytes);
             let explained = outcome.end == End::Quiet || !harness.findings().is_empty();
-            assert!(explained, "{:?}, input {n}: {outcome:?}", harness.driver());
+            assert!(explained, "{name}, input {n}: {outcome:?}");
         }
     }
 }

@@ -403,7 +403,7 @@ fn each_call_reaches_its_routine() {
     let nothing = [build(Op::FreePool).slot(2)];
     assert!(!called_in(&play(&nothing), Routine::BuildIo, Ddi::FreePool, 0));
     let panic = play(&[build(Op::Panic)]);
-    assert!(said(&panic, |kind| matches!(kind, Kind::Crashed)));
+    assert!(said(&panic, |kind| matches!(kind, Kind::Crashed { .. })));
 }
 
 #[test]

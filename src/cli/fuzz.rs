@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::failure::{Failure, nearest, reason};
-use super::output::{Output, counted, grouped};
+use super::output::Output;
 use super::progress;
 use super::{Format, Verdict, input, worker};
 use crate::engine::campaign::{self, Plan, Reason, Summary};
@@ -15,7 +15,8 @@ use crate::engine::findings::Kept;
 use crate::engine::known::Known;
 use crate::engine::message::to_hex;
 use crate::engine::{catch_interrupts, release_interrupts};
-use crate::harness::BuiltIn;
+use crate::harness::Target;
+use crate::report::number::{counted, grouped};
 use crate::rules::RuleId;
 
 /// Fuzz a driver: the main job
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     #[arg(default_value = "nvme")]
     driver: String,
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
     /// End after so many seconds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
@@ -77,7 +81,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver)?;
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
     let plan = plan(arguments, driver)?;
     for directory in [&plan.corpus, &plan.findings, &plan.logs] {
         std::fs::create_dir_all(directory)
@@ -102,10 +106,11 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     Ok(verdict(&summary, &plan))
 }
 
-fn plan(arguments: &Arguments, driver: BuiltIn) -> Result<Plan, Failure> {
-    let under_artifacts = |name| Path::new("artifacts").join(driver.name()).join(name);
+fn plan(arguments: &Arguments, driver: Target) -> Result<Plan, Failure> {
+    let own = driver.name().into_owned();
+    let under_artifacts = |name| Path::new("artifacts").join(&own).join(name);
     let findings = arguments.artifacts.clone().unwrap_or_else(|| under_artifacts("findings"));
-    let seeds = Path::new("corpus").join(driver.name());
+    let seeds = Path::new("corpus").join(driver.corpus());
     Ok(Plan {
         driver,
         jobs: arguments.jobs.into(),
@@ -213,7 +218,7 @@ fn tell(summary: &Summary, plan: &Plan, output: &mut Output) {
         Some((&group.shortest.found.rule, group.shortest.artifact.as_ref().ok()?))
     });
     if let Some((rule, path)) = gravest {
-        output.line(format_args!("next: {} --trace", replay(plan.driver, path)));
+        output.line(format_args!("next: {} --trace", replay(&plan.driver, path)));
         output.line(format_args!("      lockstorm rules {rule}"));
     }
 }
@@ -253,8 +258,10 @@ impl Group<'_> {
 }
 
 /// The command that replays an example.
-pub(super) fn replay(driver: BuiltIn, path: &Path) -> String {
-    format!("lockstorm run {} {}", driver.name(), quoted(path))
+pub(super) fn replay(driver: &Target, path: &Path) -> String {
+    let words = driver.arguments();
+    let driver: Vec<_> = words.iter().map(|word| quoted(Path::new(word))).collect();
+    format!("lockstorm run {} {}", driver.join(" "), quoted(path))
 }
 
 /// A path as a shell takes it.
@@ -278,7 +285,7 @@ fn verdict(summary: &Summary, plan: &Plan) -> Verdict {
 struct Line<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    driver: &'static str,
+    driver: String,
     seed: u64,
     reason: &'static str,
     seconds: f64,
@@ -300,7 +307,7 @@ impl<'a> Line<'a> {
         let progress = &summary.progress;
         Line {
             kind: "summary",
-            driver: plan.driver.name(),
+            driver: plan.driver.name().into_owned(),
             seed: plan.seed,
             reason: match summary.reason {
                 Reason::Spent => "done",

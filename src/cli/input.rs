@@ -5,14 +5,48 @@ use std::io::Read;
 use std::path::Path;
 
 use super::failure::{Failure, reason};
-use crate::harness::BuiltIn;
+use crate::device::model::Model;
+use crate::harness::{BuiltIn, Compiled, OpenError, Target};
 use crate::scenario::{Scenario, codec, text};
 
-/// The driver of that name.
-pub(super) fn driver(name: &str) -> Result<BuiltIn, Failure> {
-    BuiltIn::from_name(name).ok_or_else(|| {
-        Failure::unknown("driver", name, BuiltIn::ALL.iter().map(|driver| driver.name()), "drivers")
+/// The driver of that name: a built-in one, or a compiled one by the path of its `.sys`.
+pub(super) fn driver(name: &str, device: Option<&str>) -> Result<Target, Failure> {
+    let device = device.map(model).transpose()?;
+    if let Some(driver) = BuiltIn::from_name(name) {
+        return match device {
+            Some(device) if device != driver.device() => Err(Failure::new(format!(
+                "{name} is written for the device '{}'; --device is for compiled drivers",
+                driver.device().name()
+            ))),
+            _ => Ok(driver.into()),
+        };
+    }
+    let path = Path::new(name);
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sys")) && !path.exists()
+    {
+        let names = BuiltIn::ALL.iter().map(|driver| driver.name());
+        return Err(Failure::unknown("driver", name, names, "drivers"));
+    }
+    let device = device.ok_or_else(|| {
+        Failure::new(format!("{name}: say with --device MODEL which device it drives{}", models()))
+    })?;
+    Ok(Target::Compiled(Compiled { path: path.to_owned(), device }))
+}
+
+fn model(name: &str) -> Result<Model, Failure> {
+    let names = Model::ALL.iter().map(|model| model.name());
+    Model::from_name(name).ok_or_else(|| Failure::unknown("device", name, names, "drivers"))
+}
+
+fn models() -> String {
+    Model::ALL.iter().fold(String::new(), |list, model| {
+        format!("{list}{}{}", if list.is_empty() { ": " } else { ", " }, model.name())
     })
+}
+
+/// A driver that cannot be fuzzed.
+pub(super) fn unusable(error: &OpenError) -> Failure {
+    Failure::new(error.to_string())
 }
 
 /// The scenario in a file, which holds its bytes or its text.

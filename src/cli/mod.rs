@@ -21,7 +21,6 @@ mod rules;
 mod run;
 mod show;
 mod trace;
-mod words;
 mod worker;
 
 use failure::Failure;

@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::Format;
 use super::fuzz::{replay, seconds};
-use super::output::{Output, counted, grouped};
+use super::output::Output;
 use crate::engine::campaign::{Audience, Plan, Progress};
 use crate::engine::findings::Kept;
 use crate::engine::message::to_hex;
-use crate::harness::BuiltIn;
+use crate::harness::Target;
+use crate::report::number::{counted, grouped};
 
 /// An audience that is also told the beginning and the end.
 pub(super) trait Listener: Audience {
@@ -29,7 +30,7 @@ pub(super) fn listener<'a>(
     plan: &Plan,
     output: &'a mut Output,
 ) -> Box<dyn Listener + 'a> {
-    let driver = plan.driver;
+    let driver = plan.driver.clone();
     match format {
         Format::Json => Box::new(Json { output, clock: Clock::new() }),
         Format::Text if std::io::stderr().is_terminal() => {
@@ -45,7 +46,7 @@ fn say(line: &str) {
 }
 
 /// A finding in text: its line, and how to see it again.
-fn write_finding(output: &mut Output, driver: BuiltIn, kept: &Kept) {
+fn write_finding(output: &mut Output, driver: &Target, kept: &Kept) {
     output.line(&kept.found.line);
     match &kept.artifact {
         Ok(path) => output.line(format_args!("  replay: {}", replay(driver, path))),
@@ -90,13 +91,13 @@ impl Clock {
 /// Plain lines.
 struct Plain<'a> {
     output: &'a mut Output,
-    driver: BuiltIn,
+    driver: Target,
     clock: Clock,
 }
 
 impl Audience for Plain<'_> {
     fn found(&mut self, kept: &Kept) {
-        write_finding(self.output, self.driver, kept);
+        write_finding(self.output, &self.driver, kept);
     }
 
     fn note(&mut self, text: &str) {
@@ -125,7 +126,7 @@ impl Listener for Plain<'_> {
 /// A progress bar, with findings above it.
 struct Terminal<'a> {
     output: &'a mut Output,
-    driver: BuiltIn,
+    driver: Target,
     bar: ProgressBar,
     /// Time and runs after which the campaign ends.
     goal: (Option<Duration>, Option<u64>),
@@ -158,7 +159,7 @@ impl Terminal<'_> {
 impl Audience for Terminal<'_> {
     fn found(&mut self, kept: &Kept) {
         let Terminal { output, driver, bar, .. } = self;
-        bar.suspend(|| write_finding(output, *driver, kept));
+        bar.suspend(|| write_finding(output, driver, kept));
     }
 
     fn note(&mut self, text: &str) {

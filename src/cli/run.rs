@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::failure::Failure;
-use super::output::{Output, counted, grouped};
+use super::failure::{Failure, reason};
+use super::output::Output;
 use super::{Format, Verdict, input, trace};
+use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::harness::{BuiltIn, Harness, Outcome};
+use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
+use crate::report::number::counted;
+use crate::report::words::microseconds;
+use crate::report::{self, Story, page, perfetto};
 use crate::rules::{Finding, Severity};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, text};
 
 /// Replay scenarios
 ///
@@ -25,12 +29,24 @@ use crate::scenario::Scenario;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
     /// Scenarios, as bytes or as RON text
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print every event of the run
     #[arg(long)]
     trace: bool,
+    /// Write a page that tells the run: what was broken, the timeline, the locks, the source
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the run as a trace for ui.perfetto.dev
+    #[arg(long, value_name = "FILE")]
+    perfetto: Option<PathBuf>,
+    /// A folder to look for source files in, for --html; may be given several times
+    #[arg(long, value_name = "DIR")]
+    source: Vec<PathBuf>,
     /// Let warnings count as errors, for the exit status
     #[arg(long)]
     warnings_as_errors: bool,
@@ -40,8 +56,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver)?;
-    let mut replay = Replay { harness: Harness::alone(driver), driver, arguments, legend: false };
+    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let pictures = arguments.html.is_some() || arguments.perfetto.is_some();
+    if pictures && arguments.files.len() > 1 {
+        return Err(Failure::new("--html and --perfetto tell one run; name one scenario"));
+    }
+    let harness = Harness::open(&driver, Box::leak(Box::default()))
+        .map_err(|error| input::unusable(&error))?;
+    let mut replay = Replay { harness, driver, arguments, legend: false };
     replay.harness.hash_events(true);
     let mut tally = Tally::default();
     for path in &arguments.files {
@@ -96,7 +118,7 @@ impl Tally {
 /// Replays files on one driver.
 struct Replay<'a> {
     harness: Harness,
-    driver: BuiltIn,
+    driver: Target,
     arguments: &'a Arguments,
     /// The legend of the traces has been written.
     legend: bool,
@@ -114,7 +136,8 @@ impl Replay<'_> {
         output.flush();
         report_deadly_signals(|line| self.last_words(path, line));
         let first = self.once(scenario, false);
-        let second = self.once(scenario, self.arguments.trace);
+        let record = self.arguments.trace || self.draws();
+        let second = self.once(scenario, record);
         if first.hash != second.hash {
             return Err(Failure::new(format!(
                 "{}: two runs of it differ ({:016x} and {:016x}), so {} keeps state between runs \
@@ -129,7 +152,38 @@ impl Replay<'_> {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
         }
+        if self.draws() {
+            self.draw(path, scenario)?;
+        }
         Ok(self.violates(&second))
+    }
+
+    fn draws(&self) -> bool {
+        self.arguments.html.is_some() || self.arguments.perfetto.is_some()
+    }
+
+    /// Writes the pictures of the last run.
+    fn draw(&mut self, path: &Path, scenario: &Scenario) -> Result<(), Failure> {
+        let Arguments { html, perfetto, source, .. } = self.arguments;
+        let (findings, events) = (self.harness.findings().to_vec(), self.harness.events());
+        let replay = super::fuzz::replay(&self.driver, path);
+        let story = Story {
+            driver: &self.driver.name(),
+            events,
+            findings: &findings,
+            scenario: &text::write(scenario),
+            replay: &replay,
+        };
+        if let Some(file) = html {
+            let mut folders = source.clone();
+            folders.push(PathBuf::from("."));
+            write(file, page::render(&story, &folders, None).as_bytes())?;
+        }
+        if let Some(file) = perfetto {
+            let trace = perfetto::render(story.driver, &report::picture(&story));
+            write(file, trace.to_string().as_bytes())?;
+        }
+        Ok(())
     }
 
     fn once(&mut self, scenario: &Scenario, record: bool) -> Outcome {
@@ -181,7 +235,7 @@ impl Replay<'_> {
         let trace = self.arguments.trace;
         Line {
             file: path.display().to_string(),
-            driver: self.driver.name(),
+            driver: self.driver.name().into_owned(),
             end: end_name(outcome.end),
             events: outcome.events,
             decisions: outcome.decisions,
@@ -211,6 +265,11 @@ impl Replay<'_> {
     }
 }
 
+/// Writes a file whole or not at all.
+fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    write_whole(path, content).map_err(|error| Failure::at("write", path, reason(&error)))
+}
+
 fn end_name(end: End) -> &'static str {
     match end {
         End::Quiet => "quiet",
@@ -218,19 +277,15 @@ fn end_name(end: End) -> &'static str {
         End::Deadlock => "deadlock",
         End::Hang => "hang",
         End::Crash => "crashed",
+        End::Unmodelled => "unmodelled",
     }
-}
-
-/// Nanoseconds as microseconds: `1,234.567 us`.
-fn microseconds(ns: u64) -> String {
-    format!("{}.{:03} us", grouped(ns / 1000), ns % 1000)
 }
 
 /// A verdict for programs.
 #[derive(Serialize)]
 struct Line {
     file: String,
-    driver: &'static str,
+    driver: String,
     end: &'static str,
     events: u64,
     decisions: u64,

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::output::Output;
-use super::words::what;
-use crate::event::{Event, Kind, PROCESSORS_MAX, Site};
+use crate::event::{Event, Kind, PROCESSORS_MAX};
+use crate::report::words::{place, what};
 use crate::storport::Irql;
 
 /// What stands above the tables.
@@ -41,10 +41,7 @@ pub(super) fn write(events: &[Event], processors: usize, output: &mut Output) {
     for event in events {
         let picture = lanes.after(event);
         let text = format!("{:indent$}{}", "", what(event), indent = indent(event));
-        let site = match event.site {
-            Site::Port => String::new(),
-            site => site.to_string(),
-        };
+        let site = place(event.site);
         let line = format!(
             "{:>13} {picture:lanes$} {:4} {text:EVENT_WIDTH$} {site}",
             microseconds(event.time),
@@ -139,7 +136,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Lock, LockApi, Routine};
+    use crate::event::{Cause, Lock, LockApi, Routine, Site};
 
     fn event(processor: u8, depth: u8, kind: Kind) -> Event {
         Event { time: 1_500, site: Site::Port, kind, processor, irql: Irql::DISPATCH, depth }
@@ -163,6 +160,6 @@ mod tests {
         let enter = Kind::Entered { routine: Routine::Dpc, subject: 3 };
         assert_eq!(indent(&event(0, 1, enter)), 0);
         assert_eq!(indent(&event(0, 2, enter)), 2);
-        assert_eq!(indent(&event(0, 1, Kind::Crashed)), 2);
+        assert_eq!(indent(&event(0, 1, Kind::Crashed { cause: Cause::Panic })), 2);
     }
 }

@@ -6,12 +6,14 @@ use std::process::Command;
 
 use super::failure::{Failure, reason};
 use super::{Verdict, input};
-use crate::engine::worker::{self, Orders};
+use crate::engine::worker::{self, CannotStart, Orders};
 
 /// Run the engine for 'lockstorm fuzz'
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     driver: String,
+    #[arg(long)]
+    device: Option<String>,
     #[arg(long)]
     seed: u32,
     #[arg(long)]
@@ -31,7 +33,7 @@ pub(super) struct Arguments {
 /// The command that runs a worker by these orders; read back in [`run`].
 pub(super) fn command(program: &std::path::Path, orders: &Orders) -> Command {
     let mut command = Command::new(program);
-    command.args(["worker", orders.driver.name()]);
+    command.arg("worker").args(orders.driver.arguments());
     command.arg(format!("--seed={}", orders.seed));
     if let Some(runs) = orders.runs {
         command.arg(format!("--runs={runs}"));
@@ -55,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return Err(Failure::new("'worker' is what 'lockstorm fuzz' starts; run that instead"));
     }
     let orders = Orders {
-        driver: input::driver(&arguments.driver)?,
+        driver: input::driver(&arguments.driver, arguments.device.as_deref())?,
         seed: arguments.seed,
         runs: arguments.runs,
         reload: arguments.reload,
@@ -66,6 +68,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     };
     match worker::run(&orders) {
         Ok(never) => match never {},
-        Err(error) => Err(Failure::at("map", &arguments.recorder, reason(&error))),
+        Err(CannotStart::Driver(error)) => Err(input::unusable(&error)),
+        Err(CannotStart::Cage(why)) => {
+            Err(Failure::new(format!("cannot lock up the process that runs the driver: {why}")))
+        }
+        Err(CannotStart::Recorder(path, error)) => Err(Failure::at("map", &path, reason(&error))),
     }
 }

@@ -5,6 +5,7 @@
 //! scenario's decision, which arrives as a [`Manner`] and one [`Answer`] for each command.
 
 pub mod bare;
+pub mod model;
 pub mod nvme;
 
 use crate::scenario::{Answer, Manner};

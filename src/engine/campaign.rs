@@ -8,20 +8,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::child::{Child, Corpus, Death, News, What, death};
-use super::findings::{Findings, Kept, Offer};
+use super::findings::{Findings, Kept, Offer, write_whole};
 use super::known::Known;
 use super::message::{Found, Message, Statistics};
 use super::recorder::Place;
 use super::signals::interrupted;
 use super::worker::Orders;
-use crate::harness::BuiltIn;
+use crate::harness::Target;
 use crate::scenario::codec;
 
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The driver.
-    pub driver: BuiltIn,
+    pub driver: Target,
     /// Workers.
     pub jobs: usize,
     /// Seed of every random choice; the workers' seeds come from it.
@@ -221,7 +221,7 @@ impl<'a> Campaign<'a> {
         // reported at once and a short example of it stays.
         let earlier = (index == 0 && worker.deaths == 0).then(|| plan.findings.clone());
         let orders = Orders {
-            driver: plan.driver,
+            driver: plan.driver.clone(),
             seed: worker_seed(plan.seed, index, worker.deaths),
             runs: worker.runs_max.map(|runs| runs - worker.before.runs.min(runs)),
             // Alone, a worker knows its corpus, and the clock would only disturb its determinism.
@@ -253,11 +253,28 @@ impl<'a> Campaign<'a> {
         match what {
             What::Message(Message::Statistics(now)) => self.workers[index].now = now,
             What::Message(Message::Found(found)) => self.take_finding(found),
+            What::Message(Message::Reached { input }) => self.keep(index, &input),
             What::Message(Message::Done) => self.workers[index].ending = true,
             What::Corpus(corpus) => self.workers[index].corpus = corpus,
             What::Closed => self.bury(index)?,
         }
         Ok(())
+    }
+
+    /// Keeps what a caged worker reached, and tells the others.
+    fn keep(&mut self, from: usize, input: &[u8]) {
+        let path = self.plan.corpus.join(format!("{:016x}", fnv(input)));
+        if path.exists() {
+            return;
+        }
+        if let Err(error) = write_whole(&path, input) {
+            self.audience.note(&format!("{} is not kept: {error}", path.display()));
+        }
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            if let (Some(child), true) = (&mut worker.child, index != from) {
+                child.give(input);
+            }
+        }
     }
 
     fn take_finding(&mut self, found: Found) {
@@ -411,12 +428,18 @@ fn add(a: Statistics, b: Statistics) -> Statistics {
 fn crash(signal: &str, line: String, input: &[u8]) -> Found {
     let mut bytes = Vec::new();
     codec::encode(&codec::decode(input), &mut bytes);
-    Found { id: fnv(signal), rule: "driver.crashed".into(), warning: false, line, input: bytes }
+    Found {
+        id: fnv(signal.as_bytes()),
+        rule: "driver.crashed".into(),
+        warning: false,
+        line,
+        input: bytes,
+    }
 }
 
 /// FNV-1a: the same number for the same text, in every build.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
     })
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 
+use super::exchange;
 use super::message::Message;
 use super::recorder::{self, Place, Remains};
 use super::signals;
@@ -61,6 +62,13 @@ impl Child {
             std::thread::spawn(move || keep(index, chatter, log, &sender));
         }
         Ok(Child { process, leash })
+    }
+
+    /// Gives a caged worker an input. One that is dying needs none.
+    pub(super) fn give(&mut self, input: &[u8]) {
+        if let Some(leash) = &mut self.leash {
+            let _ = exchange::send(leash, input);
+        }
     }
 
     /// Asks it to end between two runs.

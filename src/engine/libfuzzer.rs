@@ -10,6 +10,7 @@ use std::ffi::{CString, c_char, c_int, c_uint};
 // The crate compiles and links libFuzzer; its Rust macros are for programs without a `main`.
 use libfuzzer_sys as _;
 
+use super::exchange;
 use crate::coverage::CoverageMap;
 use crate::scenario::{codec, mutate};
 
@@ -95,6 +96,10 @@ extern "C" fn LLVMFuzzerCustomMutator(
     max_size: usize,
     seed: c_uint,
 ) -> usize {
+    // SAFETY: libFuzzer passes `max_size` writable bytes that nobody else uses during the call.
+    if let Some(size) = exchange::take(unsafe { std::slice::from_raw_parts_mut(data, max_size) }) {
+        return size.max(1);
+    }
     /// One mutation in so many is libFuzzer's own.
     const OWN_ONE_IN: c_uint = 4;
     if seed.is_multiple_of(OWN_ONE_IN) {

@@ -14,6 +14,12 @@ pub enum Message {
     Statistics(Statistics),
     /// A run broke a rule in a way that is new, or shorter than before.
     Found(Found),
+    /// A caged worker's input reached something new.
+    Reached {
+        /// The input.
+        #[serde(with = "hex_bytes")]
+        input: Vec<u8>,
+    },
     /// Its work is done; it ends now.
     Done,
 }

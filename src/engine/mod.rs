@@ -11,6 +11,10 @@
 //! `lockstorm fuzz` is a parent that never runs a driver, with one child for each job. A child that dies
 //! is itself a finding and is replaced.
 //!
+//! A worker with a compiled driver is caged: the kernel leaves it no file, no network and no other process
+//! (`sandbox`). Inputs reach it through its standard input (`exchange`), and what it finds worth keeping
+//! (`novelty`) its parent writes to the corpus.
+//!
 //! No compiler instrumentation is needed: the machine writes lock-state coverage into a
 //! [`CoverageMap`](crate::coverage::CoverageMap) that libFuzzer reads as its extra counters.
 
@@ -22,7 +26,11 @@ pub mod recorder;
 pub mod worker;
 
 mod child;
+mod exchange;
 mod libfuzzer;
+mod novelty;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod signals;
 
 pub use libfuzzer::INPUT_MAX;

@@ -7,25 +7,27 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::io::{self, Read, Stdout};
+use std::io::{self, Stdout};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::exchange;
 use super::findings::earlier_examples;
 use super::libfuzzer::{self, INPUT_MAX};
 use super::message::{Found, Message, Statistics, send};
+use super::novelty::Novelty;
 use super::recorder::Recorder;
 use super::signals;
-use crate::harness::{BuiltIn, Harness};
+use crate::harness::{Harness, OpenError, Prepared, Target};
 use crate::scenario::{Scenario, codec, mutate};
 
 /// What a worker is told to do.
 #[derive(Clone, Debug)]
 pub struct Orders {
     /// The driver.
-    pub driver: BuiltIn,
+    pub driver: Target,
     /// Seed of libFuzzer's random choices; not 0, which libFuzzer takes for the time of day.
     pub seed: u32,
     /// End after so many inputs.
@@ -51,18 +53,41 @@ const LOOK_EVERY: u64 = 32;
 /// The parent wants an end.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Why a worker cannot start.
+#[derive(Debug)]
+pub enum CannotStart {
+    /// The driver cannot be opened.
+    Driver(OpenError),
+    /// This file cannot be made.
+    Recorder(PathBuf, io::Error),
+    /// The driver is untrusted, and the process could not be locked up.
+    Cage(String),
+}
+
 /// Runs until told to end. Returns only if it cannot start.
 ///
 /// # Errors
 ///
-/// The recorder's file cannot be made.
-pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
+/// The driver cannot be opened, or the recorder's file cannot be made.
+pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     signals::ignore_interrupts();
-    let recorder = Recorder::create(&orders.recorder)?;
+    let unmapped = |error| CannotStart::Recorder(orders.recorder.clone(), error);
+    let recorder = Recorder::create(&orders.recorder).map_err(unmapped)?;
     watch_leash();
     signals::watch();
+    let driver = Prepared::read(&orders.driver).map_err(CannotStart::Driver)?;
+    let earlier = contents(orders.earlier.iter().flat_map(|directory| earlier_examples(directory)));
+    let seeds = contents(orders.seeds.iter().flat_map(|directory| files_in(directory)));
+    let arguments = arguments(orders).map_err(unmapped)?;
+    let caged = orders.driver.is_untrusted();
+    if caged {
+        // libFuzzer cannot read these any more.
+        let corpus = contents(files_in(&orders.corpus));
+        corpus.into_iter().chain(seeds.iter().cloned()).for_each(exchange::offer);
+        cage()?;
+    }
     // SAFETY: this process calls this function once, and so `counters`.
-    let harness = Harness::new(orders.driver, unsafe { libfuzzer::counters() });
+    let harness = driver.start(unsafe { libfuzzer::counters() }).map_err(CannotStart::Driver)?;
     let mut worker = Worker {
         harness,
         recorder,
@@ -71,22 +96,32 @@ pub fn run(orders: &Orders) -> io::Result<std::convert::Infallible> {
         statistics: Statistics::default(),
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
+        novelty: caged.then(Novelty::default),
     };
-    for path in orders.earlier.iter().flat_map(|directory| earlier_examples(directory)) {
-        // One that cannot be read any more is no loss.
-        if let Ok(bytes) = std::fs::read(path) {
-            worker.run(&bytes);
-        }
+    for bytes in earlier {
+        worker.run(&bytes);
     }
     worker.statistics = Statistics::default();
     worker.recorder.restart();
-    for path in orders.seeds.iter().flat_map(|directory| files_in(directory)) {
-        // libFuzzer reads the seeds as well, and says what it cannot read.
-        if let Ok(seed) = std::fs::read(path) {
-            mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
-        }
+    for seed in seeds {
+        mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
     }
-    libfuzzer::fuzz(arguments(orders)?, move |bytes| worker.step(bytes))
+    libfuzzer::fuzz(arguments, move |bytes| worker.step(bytes))
+}
+
+/// The contents of files; one that cannot be read is no loss.
+fn contents(files: impl IntoIterator<Item = PathBuf>) -> Vec<Vec<u8>> {
+    files.into_iter().filter_map(|path| std::fs::read(path).ok()).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn cage() -> Result<(), CannotStart> {
+    super::sandbox::enter().map_err(|error| CannotStart::Cage(error.to_string()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cage() -> Result<(), CannotStart> {
+    Err(CannotStart::Cage("this system has no seccomp".into()))
 }
 
 /// The files of a directory, by name.
@@ -103,7 +138,7 @@ fn arguments(orders: &Orders) -> io::Result<Vec<CString>> {
     let mut arguments: Vec<CString> = [
         format!("-seed={}", orders.seed),
         format!("-max_len={INPUT_MAX}"),
-        format!("-reload={}", u8::from(orders.reload)),
+        format!("-reload={}", u8::from(orders.reload && !orders.driver.is_untrusted())),
         // No compiler instrumentation, hence no compared values to copy.
         "-use_cmp=0".into(),
         // Deaths are the parent's to see: the signal tells more than libFuzzer's handlers, which need
@@ -117,6 +152,11 @@ fn arguments(orders: &Orders) -> io::Result<Vec<CString>> {
     )
     .map(|argument| CString::new(argument).map_err(io::Error::other))
     .collect::<io::Result<_>>()?;
+    if orders.driver.is_untrusted() {
+        // Inputs come whole from outside, whatever their length; the thread that watches memory could not start.
+        arguments.extend([c"-len_control=0".to_owned(), c"-rss_limit_mb=0".to_owned()]);
+        return Ok(arguments);
+    }
     for directory in [Some(&orders.corpus), orders.seeds.as_ref()].into_iter().flatten() {
         arguments.push(absolute(directory)?);
     }
@@ -129,10 +169,10 @@ fn absolute(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
-/// Sets [`STOP`] when standard input closes.
+/// Takes inputs from standard input, and sets [`STOP`] when it closes.
 fn watch_leash() {
     std::thread::spawn(|| {
-        let _ = io::stdin().lock().read(&mut [0]);
+        exchange::receive(io::stdin().lock());
         STOP.store(true, Ordering::Relaxed);
     });
 }
@@ -146,6 +186,8 @@ struct Worker {
     statistics: Statistics,
     runs_max: u64,
     reported: Instant,
+    /// What was reached so far, if the parent keeps the corpus.
+    novelty: Option<Novelty>,
 }
 
 impl Worker {
@@ -174,6 +216,11 @@ impl Worker {
         self.statistics.virtual_ns += outcome.virtual_ns;
         if !self.harness.findings().is_empty() {
             self.report();
+        }
+        if let Some(novelty) = &mut self.novelty
+            && novelty.take([self.harness.coverage().0.as_slice()])
+        {
+            self.send(&Message::Reached { input: bytes.to_vec() });
         }
     }
 

@@ -292,9 +292,10 @@ impl<S: Sink + 'static> Port<S> {
                 if is_virtual {
                     let routine =
                         std::mem::transmute::<HwFindAdapter, VirtualHwFindAdapter>(routine);
-                    routine(extension, driver.context, null, null, text, config, again)
+                    let arguments = (extension, driver.context, null, null, text, config, again);
+                    self.invoke(routine, arguments)
                 } else {
-                    routine(extension, driver.context, null, text, config, again)
+                    self.invoke(routine, (extension, driver.context, null, text, config, again))
                 }
             }
         });
@@ -313,7 +314,7 @@ impl<S: Sink + 'static> Port<S> {
         let call = || {
             self.callback(Routine::Initialize, 0, || {
                 // SAFETY: the driver's own entry point.
-                u32::from(unsafe { routine(extension) })
+                u32::from(unsafe { self.invoke(routine, (extension,)) })
             })
         };
         let initialized = match self.with(|s| (s.setup.dump, s.adapter.facts.miniport)) {
@@ -335,7 +336,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         let result = self.callback(Routine::PassiveInitialize, 0, || {
             // SAFETY: the routine that the driver gave.
-            u32::from(unsafe { routine(extension) })
+            u32::from(unsafe { self.invoke(routine, (extension,)) })
         });
         result != 0
     }

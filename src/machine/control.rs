@@ -49,7 +49,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         Some(self.callback(Routine::AdapterControl, control.0 as u16, || {
             // SAFETY: the driver's own entry point, and what the control type takes.
-            unsafe { routine(extension, control, parameters) }
+            unsafe { self.invoke(routine, (extension, control, parameters)) }
         }))
     }
 
@@ -62,7 +62,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         Some(self.callback(Routine::UnitControl, control.0 as u16, || {
             // SAFETY: as above.
-            unsafe { routine(extension, control, parameters) }
+            unsafe { self.invoke(routine, (extension, control, parameters)) }
         }))
     }
 
@@ -165,7 +165,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         self.callback(Routine::TracingEnabled, 0, || {
             // SAFETY: the driver's own entry point.
-            unsafe { routine(extension, 1) };
+            unsafe { self.invoke(routine, (extension, 1)) };
             0
         });
     }

@@ -255,7 +255,9 @@ impl<S: Sink + 'static> Port<S> {
         self.callback(Routine::Dpc, u16::from(number), || {
             let argument = std::ptr::without_provenance_mut::<std::ffi::c_void>;
             // SAFETY: the routine that the driver gave for this object.
-            unsafe { routine(dpc, extension, argument(argument1), argument(argument2)) };
+            unsafe {
+                self.invoke(routine, (dpc, extension, argument(argument1), argument(argument2)))
+            };
             0
         });
         self.with(|s| s.dpcs.entries[usize::from(number)].running = false);

@@ -6,11 +6,10 @@
 //! step, a request's timeout. When nothing is due any more, faults end and everything must drain; then the
 //! adapter is stopped, and the run was quiet.
 
-use corosensei::stack::DefaultStack;
-
+use super::arena::Stack;
 use super::deferred::Task;
 use super::port::Port;
-use super::processor::{Fiber, Status, fiber, stack};
+use super::processor::{Fiber, Status, fiber};
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
 
@@ -31,7 +30,11 @@ pub(super) fn drive<S: Sink + 'static>(
     loop {
         let next = port.with(|s| if s.end.is_some() { None } else { s.pick() });
         let Some(next) = next else { break };
-        let fiber = fibers[next].get_or_insert_with(|| fiber(port, next, stack()));
+        let fiber = fibers[next].get_or_insert_with(|| {
+            let (top, guard) = port.with(|s| s.memory.stack(next));
+            // SAFETY: each processor has its own range of the arena, with a guard, and one fiber at a time.
+            fiber(port, next, unsafe { Stack::new(top, guard) })
+        });
         port.with(|s| s.current = next);
         let _ = fiber.resume(());
     }
@@ -48,8 +51,7 @@ fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber
     let Some(mut old) = slot.take() else { return };
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
-    let stack: DefaultStack = old.into_stack();
-    *slot = Some(fiber(port, index, stack));
+    *slot = Some(fiber(port, index, old.into_stack()));
 }
 
 impl<S: Sink> State<S> {

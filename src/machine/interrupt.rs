@@ -221,7 +221,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         self.callback(Routine::Interrupt, 0, || {
             // SAFETY: the driver's own entry point and extension.
-            u32::from(unsafe { routine(extension) })
+            u32::from(unsafe { self.invoke(routine, (extension,)) })
         });
     }
 
@@ -230,7 +230,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         self.callback(Routine::MessageInterrupt, u16::from(message), || {
             // SAFETY: as above.
-            u32::from(unsafe { routine(extension, u32::from(message)) })
+            u32::from(unsafe { self.invoke(routine, (extension, u32::from(message))) })
         });
     }
 

@@ -1,12 +1,12 @@
 //! The driver's memory: device extension, uncached extension, pool, requests and their data.
 //!
-//! One block of host memory, cut into fixed regions, so that the same scenario gives every object the
-//! same offset in every run. Physical addresses follow from offsets: linear for what must be contiguous
+//! One arena of host memory, cut into fixed regions, so that the same scenario gives every object the
+//! same address in every run. Physical addresses follow from offsets: linear for what must be contiguous
 //! (extensions, pool), and with neighbouring pages swapped for request data, because a buffer of several
 //! pages is rarely contiguous on a real machine and a driver must not count on it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
+use super::arena::Arena;
+use crate::event::PROCESSORS_MAX;
 
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
@@ -36,6 +36,15 @@ const SCATTER_GATHER_AT: usize = 0x180;
 const SRB_EXTENSION_AT: usize = 0x800;
 const DATA_AT: usize = SLOTS_AT + SLOTS * SLOT;
 const BYTES: usize = DATA_AT + SLOTS * DATA_BYTES;
+/// Behind the driver's memory lie the processors' stacks, each above a guard that faults when it is touched.
+const STACKS_AT: usize = BYTES;
+/// Bytes of a processor's stack: a kernel stack has 24 KiB, but an unoptimised build needs more, and a nested
+/// interrupt at every level must fit.
+const STACK_BYTES: usize = 512 * 1024;
+/// A multiple of every host's page size.
+const GUARD: usize = 0x1_0000;
+const STACK: usize = GUARD + STACK_BYTES;
+const ARENA_BYTES: usize = STACKS_AT + PROCESSORS_MAX * STACK;
 
 /// Physical address of offset 0 of the linear part.
 const LINEAR_PHYSICAL: u64 = 0x1_0000_0000;
@@ -54,9 +63,9 @@ pub(super) const COMPLETED: u8 = 0xDF;
 /// Blocks of pool that are told apart; what a driver allocates beyond them can be freed twice unseen.
 const BLOCKS_MAX: usize = 64;
 
-/// The block of memory.
+/// The memory of one machine.
 pub(super) struct Memory {
-    base: NonNull<u8>,
+    arena: Arena,
     pool_used: usize,
     /// Addresses of the pool's blocks that are not freed, among the first of the run.
     blocks: [usize; BLOCKS_MAX],
@@ -66,22 +75,28 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        let layout = Self::layout();
-        // SAFETY: the layout has a size above zero.
-        let base = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
-        Memory { base, pool_used: 0, blocks: [0; BLOCKS_MAX], block_count: 0, uncached_used: 0 }
+        let arena = Arena::new(ARENA_BYTES);
+        for processor in 0..PROCESSORS_MAX {
+            arena.forbid(STACKS_AT + processor * STACK, GUARD);
+        }
+        Memory { arena, pool_used: 0, blocks: [0; BLOCKS_MAX], block_count: 0, uncached_used: 0 }
     }
 
-    fn layout() -> Layout {
-        Layout::from_size_align(BYTES, PAGE).expect("a constant layout")
+    /// The highest and the lowest address of a processor's stack; the latter is that of its guard.
+    pub(super) fn stack(&self, processor: usize) -> (usize, usize) {
+        let guard = self.start() + STACKS_AT + processor * STACK;
+        (guard + STACK, guard)
+    }
+
+    fn start(&self) -> usize {
+        self.arena.base().addr().get()
     }
 
     /// A pointer to `offset`, for regions of fixed size.
     fn at(&self, offset: usize) -> *mut u8 {
         debug_assert!(offset <= BYTES);
-        // SAFETY: every caller's offset lies inside the block.
-        unsafe { self.base.as_ptr().add(offset) }
+        // SAFETY: every caller's offset lies inside the arena.
+        unsafe { self.arena.base().as_ptr().add(offset) }
     }
 
     /// Forgets pool and uncached extension; the extension becomes `bytes` zeroes, as StorPort gives it.
@@ -158,11 +173,20 @@ impl Memory {
         true
     }
 
-    /// Whether `bytes` bytes from `address` lie in memory that the driver may use.
+    /// Whether `bytes` bytes from `address` lie in memory that the driver may give to its device.
     pub(super) fn contains(&self, address: usize, bytes: usize) -> bool {
-        let first = self.base.as_ptr().addr() + HEADER;
-        let end = self.base.as_ptr().addr() + BYTES;
+        let (first, end) = (self.start() + HEADER, self.start() + BYTES);
         address >= first && address.checked_add(bytes).is_some_and(|last| last <= end)
+    }
+
+    /// Whether `bytes` bytes from `address` lie in that memory or in one processor's stack.
+    pub(super) fn is_drivers(&self, address: usize, bytes: usize) -> bool {
+        if self.contains(address, bytes) {
+            return true;
+        }
+        let Some(offset) = address.checked_sub(self.start() + STACKS_AT) else { return false };
+        let in_stack = offset % STACK;
+        offset / STACK < PROCESSORS_MAX && in_stack >= GUARD && bytes <= STACK - in_stack
     }
 
     /// The request block of a slot.
@@ -202,7 +226,7 @@ impl Memory {
         if !self.contains(address, 1) {
             return None;
         }
-        let offset = address - self.base.as_ptr().addr();
+        let offset = address - self.start();
         if offset < DATA_AT {
             return Some((LINEAR_PHYSICAL + offset as u64, DATA_AT - offset));
         }
@@ -274,13 +298,6 @@ impl Memory {
     }
 }
 
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with the same layout.
-        unsafe { dealloc(self.base.as_ptr(), Self::layout()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +322,21 @@ mod tests {
             let (next, _) = memory.physical(data + (page + 1) * PAGE).expect("inside");
             assert_ne!(here + PAGE as u64, next);
         }
+    }
+
+    #[test]
+    fn stacks_are_the_drivers_and_their_guards_are_not() {
+        let memory = Memory::new();
+        for processor in 0..PROCESSORS_MAX {
+            let (top, guard) = memory.stack(processor);
+            assert!(memory.is_drivers(guard + GUARD, STACK_BYTES));
+            assert!(!memory.is_drivers(guard + GUARD - 1, 1));
+            assert!(!memory.is_drivers(top - 1, 2), "across the end");
+            assert!(!memory.contains(top - 1, 1), "no device reaches a stack");
+        }
+        let (end, _) = memory.stack(PROCESSORS_MAX - 1);
+        assert!(!memory.is_drivers(end, 1));
+        assert!(!memory.is_drivers(usize::MAX, 1));
     }
 
     #[test]

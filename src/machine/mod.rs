@@ -16,7 +16,9 @@
 //! | `dpc`, `interrupt`, `timer` | STOR_DPC objects, interrupts, timers and workers |
 //! | `request`, `srb`, `data` | requests from creation to completion, their blocks, and the data check |
 //! | `adapter`, `control`, `submit`, `recovery` | StorPort's own code: an adapter's life, requests, resets |
+//! | `arena` | host memory at an address that is the same in every process |
 //! | `memory` | the driver's memory and its physical addresses |
+//! | `entry` | calling the driver's functions, in its own convention |
 //! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
 //!
 //! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
@@ -24,12 +26,13 @@
 //! either.
 
 mod adapter;
+mod arena;
 mod control;
 mod data;
-
 mod deferred;
 mod dpc;
 mod drive;
+mod entry;
 mod interrupt;
 mod lock;
 mod memory;
@@ -43,6 +46,7 @@ mod state;
 mod submit;
 mod timer;
 
+pub use entry::Abi;
 pub use port::Port;
 pub use state::End;
 
@@ -62,6 +66,8 @@ pub struct Driver {
     pub data: HwInitializationData,
     /// HwContext, handed to HwStorFindAdapter.
     pub context: *mut c_void,
+    /// How its functions are called.
+    pub abi: Abi,
 }
 
 /// How a run ended, and how much of it there was.

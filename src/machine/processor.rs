@@ -5,21 +5,17 @@
 //! because nothing on them needs a drop: a miniport core has no allocator, and StorPort's own code here keeps
 //! its state in [`State`](super::state::State).
 
-use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, Yielder};
 
+use super::arena::Stack;
 use super::deferred::{Deferred, Ring, Task};
 use super::port::Port;
 use super::state::{Completions, End};
-use crate::event::{DEPTH_MAX, Kind, Routine, Sink, Site};
+use crate::event::{Cause, DEPTH_MAX, Kind, Routine, Sink, Site};
 use crate::storport::Irql;
 
 /// A processor's coroutine.
-pub(super) type Fiber = Coroutine<(), (), (), DefaultStack>;
-
-/// Bytes of a processor's stack: a kernel stack has 24 KiB, but an unoptimised build needs more, and a nested
-/// interrupt at every level must fit.
-const STACK_BYTES: usize = 512 * 1024;
+pub(super) type Fiber = Coroutine<(), (), (), Stack>;
 
 /// Whether a processor can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,28 +94,20 @@ impl Processor {
 
 /// A coroutine for processor `index`; it suspends at once and then runs whatever the processor has to do each
 /// time it is resumed.
-pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: DefaultStack) -> Fiber {
+pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Stack) -> Fiber {
     let mut fiber = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
         port.with(|s| s.processors[index].yielder = yielder);
         loop {
             yielder.suspend(());
             let work = std::panic::AssertUnwindSafe(|| port.work());
             if std::panic::catch_unwind(work).is_err() {
-                port.with(|s| {
-                    s.emit(super::port::panic_site(), Kind::Crashed);
-                    s.stop(End::Crash);
-                });
+                port.with(|s| s.crash(super::port::panic_site(), Cause::Panic));
             }
             port.with(|s| s.processors[index].status = Status::Idle);
         }
     });
     let _ = fiber.resume(());
     fiber
-}
-
-/// A new stack.
-pub(super) fn stack() -> DefaultStack {
-    DefaultStack::new(STACK_BYTES).expect("memory for a processor's stack")
 }
 
 impl<S: Sink + 'static> Port<S> {

@@ -191,7 +191,7 @@ impl<S: Sink + 'static> Port<S> {
         self.under_start_io(|| {
             self.callback(Routine::ResetBus, 0, || {
                 // SAFETY: the driver's own entry point and extension.
-                u32::from(unsafe { routine(extension, 0) })
+                u32::from(unsafe { self.invoke(routine, (extension, 0)) })
             })
         });
         for channel in 0..channels {

@@ -15,9 +15,9 @@ use super::recovery::Recovery;
 use super::request::Requests;
 use super::schedule::Schedule;
 use super::timer::Timers;
-use super::{Driver, Run};
+use super::{Abi, Driver, Run};
 use crate::device::{Bus, Device};
-use crate::event::{Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
+use crate::event::{Cause, Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
 use crate::scenario::{STEPS_MAX, Scenario, Setup, Step};
 
 /// Virtual nanoseconds that a decision point takes: about what a DDI call costs on a current processor.
@@ -34,8 +34,10 @@ pub enum End {
     Deadlock,
     /// Processors can move, but the step budget is spent; or one waits for a lock that nobody will release.
     Hang,
-    /// The driver panicked.
+    /// The driver panicked, faulted or stopped the system.
     Crash,
+    /// The driver called a routine that the machine has no model for.
+    Unmodelled,
 }
 
 /// What the adapter's life has come to.
@@ -60,6 +62,8 @@ pub(super) struct State<S> {
     pub(super) memory: Memory,
     pub(super) setup: Setup,
     pub(super) driver: Option<Driver>,
+    /// How the driver's functions are called.
+    pub(super) abi: Abi,
     pub(super) steps: Vec<Step>,
     pub(super) step_next: usize,
     pub(super) step_time: u64,
@@ -96,6 +100,7 @@ impl<S: Sink> State<S> {
             memory: Memory::new(),
             setup: Setup::default(),
             driver: None,
+            abi: Abi::Host,
             steps: Vec::with_capacity(STEPS_MAX),
             step_next: 0,
             step_time: 0,
@@ -125,6 +130,7 @@ impl<S: Sink> State<S> {
     fn power_on(&mut self, machine: usize, driver: &Driver, scenario: &Scenario) {
         self.setup = scenario.setup;
         self.driver = Some(*driver);
+        self.abi = driver.abi;
         self.steps.clear();
         let count = scenario.steps.len().min(STEPS_MAX);
         self.steps.extend_from_slice(&scenario.steps[..count]);
@@ -192,6 +198,12 @@ impl<S: Sink> State<S> {
         if self.end.is_none() {
             self.end = Some(end);
         }
+    }
+
+    /// Ends the run as a crash of the driver's.
+    pub(super) fn crash(&mut self, site: Site, cause: Cause) {
+        self.emit(site, Kind::Crashed { cause });
+        self.stop(if cause == Cause::Unmodelled { End::Unmodelled } else { End::Crash });
     }
 
     /// The processor that runs now.
@@ -273,10 +285,11 @@ impl<S: Sink + 'static> Inner<S> {
     pub(super) fn run(&mut self, driver: &Driver, scenario: &Scenario) -> Run {
         let machine = (&raw const *self).expose_provenance();
         self.state.get_mut().power_on(machine, driver, scenario);
-        let port = Port::of(NonNull::from(&mut *self));
+        let inner = NonNull::from(&mut *self);
+        let port = Port::of(inner);
         // SAFETY: the fibers are used by `drive` alone, which runs outside every fiber.
         let fibers = unsafe { &mut *self.fibers.get() };
-        super::port::quietly(|| super::drive::drive(port, fibers));
+        super::port::quietly(inner, || super::drive::drive(port, fibers));
         let state = self.state.get_mut();
         Run {
             end: state.end.unwrap_or(End::Quiet),

@@ -227,7 +227,7 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| s.begin_starting(slot));
         let built = self.callback(Routine::BuildIo, number, || {
             // SAFETY: the driver's own entry point, extension and request.
-            u32::from(unsafe { routine(extension, srb) })
+            u32::from(unsafe { self.invoke(routine, (extension, srb)) })
         });
         self.with(|s| {
             s.end_starting(slot, number);
@@ -260,7 +260,7 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| s.begin_starting(slot));
         let started = self.callback(Routine::StartIo, number, || {
             // SAFETY: as above.
-            u32::from(unsafe { routine(extension, srb) })
+            u32::from(unsafe { self.invoke(routine, (extension, srb)) })
         });
         self.act(|s| {
             s.end_starting(slot, number);
@@ -294,7 +294,7 @@ impl<S: Sink + 'static> Port<S> {
                 let extension = self.extension();
                 self.callback(Routine::Interrupt, 0, || {
                     // SAFETY: as above.
-                    u32::from(unsafe { routine(extension) })
+                    u32::from(unsafe { self.invoke(routine, (extension,)) })
                 });
             }
         }
@@ -308,7 +308,7 @@ impl<S: Sink + 'static> Port<S> {
             let extension = self.extension();
             self.callback(Routine::ResetBus, 0, || {
                 // SAFETY: as above.
-                u32::from(unsafe { routine(extension, 0) })
+                u32::from(unsafe { self.invoke(routine, (extension, 0)) })
             });
         }
         self.act(|s| {

@@ -231,7 +231,7 @@ impl<S: Sink + 'static> Port<S> {
         self.under_start_io(|| {
             self.callback(Routine::Timer, 0, || {
                 // SAFETY: the routine that the driver gave.
-                unsafe { routine(extension) };
+                unsafe { self.invoke(routine, (extension,)) };
                 0
             })
         });
@@ -245,7 +245,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         self.callback(Routine::TimerEx, u16::from(timer), || {
             // SAFETY: as above.
-            unsafe { routine(extension, context) };
+            unsafe { self.invoke(routine, (extension, context)) };
             0
         });
     }
@@ -257,7 +257,7 @@ impl<S: Sink + 'static> Port<S> {
         self.under_start_io(|| {
             self.callback(Routine::StateChange, 0, || {
                 // SAFETY: as above; the address is optional, and status 0 is success.
-                unsafe { routine(extension, context, 0, std::ptr::null_mut(), 0) };
+                unsafe { self.invoke(routine, (extension, context, 0, std::ptr::null_mut(), 0)) };
                 0
             })
         });
@@ -274,7 +274,7 @@ impl<S: Sink + 'static> Port<S> {
         let extension = self.extension();
         self.callback(Routine::WorkItem, u16::from(worker), || {
             // SAFETY: as above.
-            unsafe { routine(extension, context, handle(index)) };
+            unsafe { self.invoke(routine, (extension, context, handle(index))) };
             0
         });
     }

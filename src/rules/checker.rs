@@ -18,7 +18,7 @@ use super::state::State;
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
 use crate::event::{
-    Adapter, Duplex, Event, Flow, Interrupts, Kind, Lock, Miniport, Routine, Sink, Site,
+    Adapter, Cause, Duplex, Event, Flow, Interrupts, Kind, Lock, Miniport, Routine, Sink, Site,
 };
 use crate::storport::{Ddi, Irql, StorStatus};
 
@@ -290,7 +290,9 @@ impl Checker {
             Kind::RequestLost { .. } => Verdict::of(RuleId::RequestLost),
             Kind::ConfigurationWrong { mistake } => config::mistaken(mistake),
             Kind::Hung if !self.waits_for_itself => Verdict::of(RuleId::RunHang),
-            Kind::Crashed => Verdict::of(RuleId::DriverCrashed),
+            Kind::Crashed { cause } if cause != Cause::Unmodelled => {
+                Verdict::of(RuleId::DriverCrashed)
+            }
             Kind::Finished => return self.held_at_end(RuleId::LockLeaked),
             _ => return None,
         })

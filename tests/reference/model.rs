@@ -158,7 +158,7 @@ impl Model {
             }
             Kind::Hung if self.waits_for_itself => {}
             Kind::Hung => v.error("run.hang"),
-            Kind::Crashed => v.error("driver.crashed"),
+            Kind::Crashed { .. } => v.error("driver.crashed"),
             _ => {
                 self.judge_locks(event, v);
                 self.judge_rest(event, v);

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use super::super::memory::Memory;
 use super::super::state::State;
-use super::Port;
+use super::{Caller, Port};
 use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
 use crate::machine::lock::Request;
 use crate::storport::address::StorAddress;
@@ -54,7 +54,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
     }
 
     fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
-        Port { site: Some(site), ..self }
+        Port { caller: Caller::source(site), ..self }
     }
 
     unsafe fn acquire_spin_lock(
@@ -104,7 +104,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         self.point();
         let extension = self.extension();
         // SAFETY: the caller's promise.
-        let call = || u32::from(unsafe { routine(extension, context) });
+        let call = || u32::from(unsafe { self.invoke(routine, (extension, context)) });
         let api = LockApi::Synchronize;
         let (void, saved) = self.with(|s| (s.adapter.facts.dump, s.processor().irql));
         if void {

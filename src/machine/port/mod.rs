@@ -17,14 +17,44 @@ use std::ptr::NonNull;
 use std::sync::Once;
 
 use super::state::{Inner, State};
-use crate::event::{Kind, Sink, Site};
+use crate::event::{Cause, Kind, Sink, Site};
 use crate::machine::Driver;
 use crate::storport::Ddi;
 
 /// StorPort on the simulated machine, seen from one adapter's miniport.
 pub struct Port<S: Sink + 'static> {
     inner: NonNull<Inner<S>>,
-    site: Option<&'static Location<'static>>,
+    caller: Caller,
+}
+
+/// On whose behalf a handle calls, in one word, so that a handle stays two: NULL is whoever calls, an odd
+/// address is twice an offset in a compiled driver's image, plus one; all else is a source location.
+#[derive(Clone, Copy)]
+struct Caller(*const Location<'static>);
+
+impl Caller {
+    const WHOEVER: Caller = Caller(std::ptr::null());
+
+    fn source(site: &'static Location<'static>) -> Self {
+        Caller(site)
+    }
+
+    fn image(offset: u32) -> Self {
+        Caller(std::ptr::without_provenance(offset as usize * 2 + 1))
+    }
+
+    #[inline]
+    #[track_caller]
+    fn site(self) -> Site {
+        if self.0.is_null() {
+            return Site::Source(Location::caller());
+        }
+        if self.0.addr() % 2 == 1 {
+            return Site::Image((self.0.addr() / 2) as u32);
+        }
+        // SAFETY: neither NULL nor odd, so it came from `source`.
+        Site::Source(unsafe { &*self.0 })
+    }
 }
 
 impl<S: Sink + 'static> Clone for Port<S> {
@@ -43,7 +73,7 @@ impl<S: Sink + 'static> std::fmt::Debug for Port<S> {
 
 impl<S: Sink + 'static> Port<S> {
     pub(super) fn of(inner: NonNull<Inner<S>>) -> Self {
-        Port { inner, site: None }
+        Port { inner, caller: Caller::WHOEVER }
     }
 
     /// Reaches the state. `look` neither calls the driver nor switches processors.
@@ -68,10 +98,7 @@ impl<S: Sink + 'static> Port<S> {
     #[inline]
     #[track_caller]
     fn site(self) -> Site {
-        Site::Source(match self.site {
-            Some(site) => site,
-            None => Location::caller(),
-        })
+        self.caller.site()
     }
 
     /// A DDI without an event of its own: a decision point, the call, and its event.
@@ -89,6 +116,41 @@ impl<S: Sink + 'static> Port<S> {
         })
     }
 
+    /// The same handle, for calls that come from `offset` in a compiled driver's image.
+    #[must_use]
+    pub fn at(self, offset: u32) -> Self {
+        Port { caller: Caller::image(offset), ..self }
+    }
+
+    /// The machine that runs on this thread; `None` outside a run.
+    ///
+    /// # Safety
+    ///
+    /// The sink of every machine that runs on this thread is an `S`.
+    #[inline]
+    #[must_use]
+    pub unsafe fn current() -> Option<Self> {
+        let inner = NonNull::new(RUNNING.get().cast_mut())?;
+        Some(Port::of(inner.cast()))
+    }
+
+    /// Ends the run: the driver did what would have stopped Windows, or this process.
+    #[cold]
+    #[track_caller]
+    pub fn crash(self, cause: Cause) -> ! {
+        let site = self.site();
+        self.with(|s| s.crash(site, cause));
+        self.park()
+    }
+
+    /// Whether `bytes` bytes from `address` lie in memory of the machine's that a driver may use: extension, pool,
+    /// requests, and the processors' stacks.
+    #[inline]
+    #[must_use]
+    pub fn is_driver_memory(self, address: usize, bytes: usize) -> bool {
+        self.with(|s| s.memory.is_drivers(address, bytes))
+    }
+
     pub(super) fn driver(self) -> Driver {
         self.with(|s| s.driver).expect("a run has a driver")
     }
@@ -100,8 +162,9 @@ impl<S: Sink + 'static> Port<S> {
 }
 
 thread_local! {
-    /// The thread runs a driver's code, whose panic is a finding and not news for the terminal.
-    static IN_DRIVER: Cell<bool> = const { Cell::new(false) };
+    /// The machine whose driver this thread runs, NULL outside a run. A panic of a driver's is a finding and not
+    /// news for the terminal.
+    static RUNNING: Cell<*const ()> = const { Cell::new(std::ptr::null()) };
     /// Where the driver panicked last.
     static PANICKED_AT: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
@@ -113,12 +176,12 @@ pub(super) fn panic_site() -> Site {
     PANICKED_AT.take().map_or(Site::Port, Site::Source)
 }
 
-/// Runs code that resumes drivers' coroutines; their panics say nothing on the terminal.
-pub(super) fn quietly(code: impl FnOnce()) {
+/// Runs code that resumes the coroutines of `machine`; their panics say nothing on the terminal.
+pub(super) fn quietly<S: Sink>(machine: NonNull<Inner<S>>, code: impl FnOnce()) {
     QUIET.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !IN_DRIVER.get() {
+            if RUNNING.get().is_null() {
                 return previous(info);
             }
             // SAFETY: the compiler keeps the location of every panic as a static; the hook's signature shortens
@@ -129,7 +192,7 @@ pub(super) fn quietly(code: impl FnOnce()) {
             PANICKED_AT.set(info.location().map(forever));
         }));
     });
-    IN_DRIVER.set(true);
+    let outer = RUNNING.replace(machine.as_ptr().cast_const().cast());
     code();
-    IN_DRIVER.set(false);
+    RUNNING.set(outer);
 }

@@ -1,6 +1,8 @@
 //! What the checker does whatever the rule: deduplication, ids, muting, crash dumps, reset, totality.
 
-use crate::event::{Event, Flow, Handle, Kind, Lock, LockApi, LockMisuse, Owner, Routine, Site};
+use crate::event::{
+    Cause, Event, Flow, Handle, Kind, Lock, LockApi, LockMisuse, Owner, Routine, Site,
+};
 use crate::rules::trace::Trace;
 use crate::rules::{Checker, FINDINGS_MAX, RuleId, RuleSet, Severity};
 use crate::storport::{Ddi, Irql, SrbStatus};
@@ -48,7 +50,7 @@ fn an_error_ends_the_run_and_a_warning_does_not() {
     t.wait_for(Lock::StartIo);
     assert!(t.is_stopped());
     let found = t.findings().len();
-    t.port(Kind::Crashed).port(Kind::Hung);
+    t.port(Kind::Crashed { cause: Cause::AccessViolation }).port(Kind::Hung);
     assert_eq!(t.findings().len(), found, "what follows an error is not judged");
 }
 
@@ -88,13 +90,16 @@ fn in_a_crash_dump_locks_levels_and_time_do_not_count() {
 fn more_warnings_than_fit_leave_room_for_the_error() {
     let mut checker = Checker::new();
     let mut flow = Flow::Continue;
-    for offset in 0..2 * FINDINGS_MAX as u64 {
+    for offset in 0..2 * FINDINGS_MAX as u32 {
         flow = checker
             .record(&event(Site::Image(offset), Kind::ContextIgnored { api: LockApi::Spin }));
     }
     assert_eq!(flow, Flow::Continue);
     assert_eq!(checker.findings().len(), FINDINGS_MAX);
-    assert_eq!(checker.record(&event(Site::Port, Kind::Crashed)), Flow::Stop);
+    assert_eq!(
+        checker.record(&event(Site::Port, Kind::Crashed { cause: Cause::AccessViolation })),
+        Flow::Stop
+    );
     let last = checker.findings().last().map(|f| (f.rule, f.severity));
     assert_eq!(last, Some((RuleId::DriverCrashed, Severity::Error)));
 }
@@ -190,7 +195,7 @@ fn no_stream_of_events_confuses_the_checker() {
             let processor = numbers.below(256) as u8;
             let irql = Irql(numbers.below(256) as u8);
             let (kind, depth) = (numbers.kind(), numbers.below(256) as u8);
-            let site = Site::Image(numbers.below(64) as u64);
+            let site = Site::Image(numbers.below(64) as u32);
             let event = Event { time: 0, site, kind, processor, irql, depth };
             if checker.record(&event) == Flow::Stop {
                 break;

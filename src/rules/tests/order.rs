@@ -1,7 +1,7 @@
 //! Traces for the rules on order: tables, ranks, cycles, deadlocks.
 
 use super::Case;
-use crate::event::{Kind, Lock, LockApi, Routine};
+use crate::event::{Cause, Kind, Lock, LockApi, Routine};
 use crate::rules::trace::Trace;
 use crate::rules::{RuleId, Severity};
 use crate::storport::StorStatus;
@@ -180,7 +180,7 @@ pub(super) const CASES: &[Case] = &[
     Case::error(
         RuleId::DriverCrashed,
         |t| {
-            t.enter(Routine::StartIo).port(Kind::Crashed);
+            t.enter(Routine::StartIo).port(Kind::Crashed { cause: Cause::AccessViolation });
         },
         |t| {
             t.enter(Routine::StartIo).leave().port(Kind::Finished);

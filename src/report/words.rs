@@ -1,9 +1,10 @@
 //! Events in words: one line each, for tables and for programs.
 //!
-//! The first character sorts events at a glance; [`trace`](super::trace) has the legend.
+//! The first character sorts events at a glance; `lockstorm run --trace` prints the legend.
 
 use crate::event::{
     Adapter, ConfigurationMistake, Event, Handle, Kind, Lock, LockApi, LockMisuse, Owner, Routine,
+    Site,
 };
 use crate::storport::control::{
     ScsiAdapterControlStatus, ScsiAdapterControlType, ScsiUnitControlStatus, ScsiUnitControlType,
@@ -12,11 +13,12 @@ use crate::storport::srb::SrbFunction;
 use crate::storport::{Irql, SpReturn};
 
 /// What happened, in words.
-pub(super) fn what(event: &Event) -> String {
+#[must_use]
+pub fn what(event: &Event) -> String {
     let kind = &event.kind;
     match *kind {
         Kind::Started { processors } => {
-            format!("= run begins on {}", super::output::counted(processors.into(), "processor"))
+            format!("= run begins on {}", super::number::counted(processors.into(), "processor"))
         }
         Kind::Configured(adapter) => format!("= adapter: {}", configuration(&adapter)),
         Kind::Quiescing => "= scenario spent: faults end, everything drains".into(),
@@ -27,12 +29,33 @@ pub(super) fn what(event: &Event) -> String {
             format!("! deadlock: waits for {lock}, held by cpu {holder} (cycle of {length})")
         }
         Kind::Hung => "! hang: the step budget is spent".into(),
-        Kind::Crashed => "! the driver crashed".into(),
-        Kind::Entered { routine, subject } => format!("> {routine}{}", about(routine, subject)),
+        Kind::Crashed { cause } => format!("! the driver stops: {cause}"),
+        Kind::Entered { routine, subject } => format!("> {}", callback(routine, subject)),
         Kind::Left { routine, result, .. } => left(routine, result),
         _ => lock_event(kind, event.processor)
             .or_else(|| dpc_event(kind))
             .unwrap_or_else(|| request_event(kind)),
+    }
+}
+
+/// A callback and what it is about.
+#[must_use]
+pub fn callback(routine: Routine, subject: u16) -> String {
+    format!("{routine}{}", about(routine, subject))
+}
+
+/// Nanoseconds as microseconds: `1,234.567 us`.
+#[must_use]
+pub fn microseconds(ns: u64) -> String {
+    format!("{}.{:03} us", super::number::grouped(ns / 1000), ns % 1000)
+}
+
+/// Where in the driver something happened; empty for StorPort itself.
+#[must_use]
+pub fn place(site: Site) -> String {
+    match site {
+        Site::Port => String::new(),
+        site => site.to_string(),
     }
 }
 
@@ -143,8 +166,9 @@ fn lock_event(kind: &Kind, processor: u8) -> Option<String> {
     })
 }
 
-/// By which routine, as Windows spells it.
-fn by(api: LockApi) -> &'static str {
+/// By which routine, as Windows spells it, after a space.
+#[must_use]
+pub fn by(api: LockApi) -> &'static str {
     match api {
         LockApi::Port => " by StorPort",
         LockApi::Spin => " by StorPort*SpinLock",
@@ -262,7 +286,6 @@ fn request_event(kind: &Kind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Site;
 
     fn event(processor: u8, kind: Kind) -> Event {
         Event { time: 0, site: Site::Port, kind, processor, irql: Irql::DISPATCH, depth: 1 }

@@ -4,58 +4,25 @@
 //! coverage, which guides the fuzzer; on demand it records every event, or hashes them, so that two runs
 //! can be compared. It is made once for a driver and reused; once warm, a run allocates nothing.
 
-use std::hash::{Hash, Hasher};
+mod hash;
+mod target;
+
+pub use hash::EventHasher;
+pub use target::{BuiltIn, Compiled, OpenError, Target};
+
+use std::hash::Hasher;
+use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
-use crate::device::bare::Bare;
-use crate::device::nvme::Nvme as Controller;
-use crate::event::{Event, Flow, Kind, Sink, Site};
-use crate::machine::{Driver, End, Machine, Port};
+use crate::device::model::Model;
+use crate::event::{Event, Flow, Sink};
+use crate::machine::{Abi, Driver, End, Machine, Port};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
-use crate::scenario::{STEPS_MAX, Scenario, Step, codec};
+use crate::scenario::{STEPS_MAX, Scenario, Setup, Step, codec};
 use crate::storport::entry::initialization_data;
-
-/// A driver that comes with lockstorm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuiltIn {
-    /// The NVMe miniport, in front of a simulated controller.
-    Nvme,
-    /// The miniport that plays a scenario's script.
-    Puppet,
-}
-
-impl BuiltIn {
-    /// Every built-in driver.
-    pub const ALL: [BuiltIn; 2] = [BuiltIn::Nvme, BuiltIn::Puppet];
-
-    /// The name on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            BuiltIn::Nvme => "nvme",
-            BuiltIn::Puppet => "puppet",
-        }
-    }
-
-    /// What it is, in one line.
-    #[must_use]
-    pub const fn summary(self) -> &'static str {
-        match self {
-            BuiltIn::Nvme => "a real NVMe miniport core on a simulated controller: the main job",
-            BuiltIn::Puppet => {
-                "plays the lock calls that a scenario scripts: every mistake is possible"
-            }
-        }
-    }
-
-    /// The driver of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<BuiltIn> {
-        BuiltIn::ALL.into_iter().find(|driver| driver.name() == name)
-    }
-}
+use crate::storport::{HwInitializationData, Miniport};
 
 /// What a run came to; its findings are [`Harness::findings`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +39,11 @@ pub struct Outcome {
     pub decisions: u64,
 }
 
-/// What watches the machine.
-struct Watch {
+/// What a core is generic over when a harness runs it.
+pub type HarnessPort = Port<Watch>;
+
+/// What watches the machine: rules, coverage, and on demand a record.
+pub struct Watch {
     checker: Checker,
     coverage: Coverage,
     events: u64,
@@ -82,6 +52,16 @@ struct Watch {
 }
 
 impl Watch {
+    fn new(map: &'static mut CoverageMap) -> Watch {
+        Watch {
+            checker: Checker::new(),
+            coverage: Coverage::new(map),
+            events: 0,
+            hash: None,
+            recorded: None,
+        }
+    }
+
     fn reset(&mut self) {
         self.checker.reset();
         self.coverage.reset();
@@ -119,31 +99,85 @@ impl Watch {
     }
 }
 
+/// A driver, ready to run.
+enum Loaded {
+    /// The puppet, whose entry points depend on the scenario's Setup.
+    Puppet,
+    /// A core of this process, by its DriverEntry's data.
+    Core(Box<HwInitializationData>),
+}
+
+/// A driver whose files have been read, and of which nothing has run yet.
+#[derive(Debug)]
+pub struct Prepared {
+    driver: BuiltIn,
+}
+
+impl Prepared {
+    /// Reads a driver's files.
+    ///
+    /// # Errors
+    ///
+    /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
+    pub fn read(target: &Target) -> Result<Prepared, OpenError> {
+        match target {
+            Target::BuiltIn(driver) => Ok(Prepared { driver: *driver }),
+            Target::Compiled(driver) => {
+                Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
+            }
+        }
+    }
+
+    /// Starts it: from here on its code runs, and it touches no file. Coverage goes to `map`.
+    ///
+    /// # Errors
+    ///
+    /// DriverEntry of a compiled driver fails.
+    pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
+        Ok(Harness::new(self.driver, map))
+    }
+}
+
 /// A driver on its machine, watched.
 pub struct Harness {
     machine: Machine<Watch>,
-    driver: BuiltIn,
+    driver: Loaded,
     scenario: Scenario,
     script: Vec<Call>,
 }
 
 impl Harness {
-    /// A harness for `driver`. Coverage goes to `map`, which the caller clears between runs.
+    /// A harness for a built-in driver. Coverage goes to `map`, which the caller clears between runs.
     #[must_use]
     pub fn new(driver: BuiltIn, map: &'static mut CoverageMap) -> Harness {
-        let watch = Watch {
-            checker: Checker::new(),
-            coverage: Coverage::new(map),
-            events: 0,
-            hash: None,
-            recorded: None,
-        };
-        let machine = match driver {
-            BuiltIn::Nvme => Machine::new(watch, Box::new(Controller::new())),
-            BuiltIn::Puppet => Machine::new(watch, Box::new(Bare::new())),
-        };
+        match driver {
+            BuiltIn::Nvme => Harness::of_core::<Nvme>(driver.device(), map),
+            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device(), map),
+        }
+    }
+
+    /// A harness for a core of one's own, in front of a device.
+    #[must_use]
+    pub fn of_core<M: Miniport<HarnessPort>>(
+        device: Model,
+        map: &'static mut CoverageMap,
+    ) -> Harness {
+        let data = Box::new(initialization_data::<HarnessPort, M>());
+        Harness::with(Loaded::Core(data), device, map)
+    }
+
+    /// A harness for whatever can be fuzzed.
+    ///
+    /// # Errors
+    ///
+    /// See [`Prepared::read`] and [`Prepared::start`].
+    pub fn open(target: &Target, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
+        Prepared::read(target)?.start(map)
+    }
+
+    fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
         Harness {
-            machine,
+            machine: Machine::new(Watch::new(map), device.build()),
             driver,
             scenario: Scenario::default(),
             script: Vec::with_capacity(STEPS_MAX),
@@ -207,22 +241,10 @@ impl Harness {
     }
 
     fn driver_for(&self, scenario: &Scenario, script: &Script) -> Driver {
-        type P = Port<Watch>;
-        let setup = &scenario.setup;
-        let data = match (self.driver, setup.virtual_miniport, setup.legacy_srb) {
-            (BuiltIn::Nvme, ..) => initialization_data::<P, Nvme>(),
-            (_, false, false) => initialization_data::<P, Puppet<false, false>>(),
-            (_, false, true) => initialization_data::<P, Puppet<false, true>>(),
-            (_, true, false) => initialization_data::<P, Puppet<true, false>>(),
-            (_, true, true) => initialization_data::<P, Puppet<true, true>>(),
-        };
-        Driver { data, context: (&raw const *script).cast_mut().cast() }
-    }
-
-    /// The driver.
-    #[must_use]
-    pub fn driver(&self) -> BuiltIn {
-        self.driver
+        match &self.driver {
+            Loaded::Core(data) => Driver { data: **data, context: ptr::null_mut(), abi: Abi::Host },
+            Loaded::Puppet => puppet(&scenario.setup, script),
+        }
     }
 
     /// The scenario of the last [`Harness::run_bytes`].
@@ -247,68 +269,26 @@ impl Harness {
     }
 }
 
+/// The puppet that a Setup asks for, with its script as HwContext.
+fn puppet(setup: &Setup, script: &Script) -> Driver {
+    type P = HarnessPort;
+    let data = match (setup.virtual_miniport, setup.legacy_srb) {
+        (false, false) => initialization_data::<P, Puppet<false, false>>(),
+        (false, true) => initialization_data::<P, Puppet<false, true>>(),
+        (true, false) => initialization_data::<P, Puppet<true, false>>(),
+        (true, true) => initialization_data::<P, Puppet<true, true>>(),
+    };
+    Driver { data, context: (&raw const *script).cast_mut().cast(), abi: Abi::Host }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch(..)")
+    }
+}
+
 impl std::fmt::Debug for Harness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Harness").field("driver", &self.driver).finish_non_exhaustive()
-    }
-}
-
-/// A hash that is the same on every host and in every build: FNV-1a over 64-bit words.
-#[derive(Clone, Copy, Debug)]
-pub struct EventHasher(u64);
-
-impl Default for EventHasher {
-    fn default() -> Self {
-        EventHasher(0xCBF2_9CE4_8422_2325)
-    }
-}
-
-impl EventHasher {
-    /// Takes one event. A source location counts by its line and column, which builds agree on.
-    pub fn event(&mut self, event: &Event) {
-        self.write_u64(event.time);
-        self.write_u64(
-            u64::from(event.processor) << 16
-                | u64::from(event.irql.0) << 8
-                | u64::from(event.depth),
-        );
-        match event.site {
-            Site::Port => self.write_u64(0),
-            Site::Source(at) => self.write_u64(u64::from(at.line()) << 16 | u64::from(at.column())),
-            Site::Image(offset) => self.write_u64(1 << 63 | offset),
-        }
-        Kind::hash(&event.kind, self);
-    }
-}
-
-impl Hasher for EventHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u8(&mut self, value: u8) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(23);
-    }
-
-    fn write_isize(&mut self, value: isize) {
-        self.write_u64(value as u64);
+        f.write_str("Harness(..)")
     }
 }
