@@ -114,13 +114,14 @@ fn contents(files: impl IntoIterator<Item = PathBuf>) -> Vec<Vec<u8>> {
     files.into_iter().filter_map(|path| std::fs::read(path).ok()).collect()
 }
 
+/// From here on this process has no file, no network and no other process, whatever a driver does to it.
 #[cfg(target_os = "linux")]
-fn cage() -> Result<(), CannotStart> {
+pub(crate) fn cage() -> Result<(), CannotStart> {
     super::sandbox::enter().map_err(|error| CannotStart::Cage(error.to_string()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn cage() -> Result<(), CannotStart> {
+pub(crate) fn cage() -> Result<(), CannotStart> {
     Err(CannotStart::Cage("this system has no seccomp".into()))
 }
 

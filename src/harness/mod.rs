@@ -15,8 +15,8 @@ use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::model::Model;
-use crate::event::{Event, Flow, Sink};
-use crate::machine::{Abi, Driver, End, Machine, Port};
+use crate::event::{Event, Flow, Point, Sink};
+use crate::machine::{Abi, Driver, End, Machine, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -49,6 +49,8 @@ pub struct Watch {
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
+    /// Points passed, each with the number of events before it.
+    points: Vec<(Point, u32)>,
 }
 
 impl Watch {
@@ -59,6 +61,7 @@ impl Watch {
             events: 0,
             hash: None,
             recorded: None,
+            points: Vec::new(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Watch {
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
         }
+        self.points.clear();
     }
 }
 
@@ -84,6 +88,10 @@ impl Sink for Watch {
             self.keep(*event);
         }
         self.checker.record(event)
+    }
+
+    fn passes(&mut self, point: &Point) {
+        self.points.push((*point, self.events as u32));
     }
 }
 
@@ -105,12 +113,21 @@ enum Loaded {
     Puppet,
     /// A core of this process, by its DriverEntry's data.
     Core(Box<HwInitializationData>),
+    /// A compiled driver.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    Compiled(Box<crate::binary::Compiled<Watch>>),
 }
 
 /// A driver whose files have been read, and of which nothing has run yet.
 #[derive(Debug)]
-pub struct Prepared {
-    driver: BuiltIn,
+pub struct Prepared(Source);
+
+/// What a driver is read from.
+#[derive(Debug)]
+enum Source {
+    BuiltIn(BuiltIn),
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    File(Compiled, Box<crate::binary::DriverFile>),
 }
 
 impl Prepared {
@@ -121,7 +138,13 @@ impl Prepared {
     /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
     pub fn read(target: &Target) -> Result<Prepared, OpenError> {
         match target {
-            Target::BuiltIn(driver) => Ok(Prepared { driver: *driver }),
+            Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
+                Ok(file) => Ok(Prepared(Source::File(driver.clone(), Box::new(file)))),
+                Err(error) => Err(OpenError::new(&driver.path, &error)),
+            },
+            #[cfg(not(all(feature = "binary", target_arch = "x86_64", target_os = "linux")))]
             Target::Compiled(driver) => {
                 Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
             }
@@ -134,7 +157,16 @@ impl Prepared {
     ///
     /// DriverEntry of a compiled driver fails.
     pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
-        Ok(Harness::new(self.driver, map))
+        match self.0 {
+            Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Source::File(driver, file) => {
+                // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
+                let compiled = unsafe { crate::binary::Compiled::start(&file) }
+                    .map_err(|error| OpenError::new(&driver.path, &error))?;
+                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), driver.device, map))
+            }
+        }
     }
 }
 
@@ -200,6 +232,16 @@ impl Harness {
         self.machine.sink().recorded = on.then(Vec::new);
     }
 
+    /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
+    pub fn observe(&mut self, on: bool) {
+        self.machine.observe(on);
+    }
+
+    /// The decision points of the last run, if it was observed, each with the number of events before it.
+    pub fn points(&mut self) -> &[(Point, u32)] {
+        &self.machine.sink().points
+    }
+
     /// Runs the scenario that the bytes say; any bytes say one.
     pub fn run_bytes(&mut self, bytes: &[u8]) -> Outcome {
         let mut scenario = std::mem::take(&mut self.scenario);
@@ -225,11 +267,7 @@ impl Harness {
                 self.script.push(*call);
             }
         }
-        let script = Script::new(&self.script);
-        let driver = self.driver_for(scenario, &script);
-        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
-        // outlives the call.
-        let run = unsafe { self.machine.run(&driver, scenario) };
+        let run = self.run_driver(scenario);
         let watch = self.machine.sink();
         Outcome {
             end: run.end,
@@ -240,11 +278,17 @@ impl Harness {
         }
     }
 
-    fn driver_for(&self, scenario: &Scenario, script: &Script) -> Driver {
-        match &self.driver {
+    fn run_driver(&mut self, scenario: &Scenario) -> Run {
+        let script = Script::new(&self.script);
+        let driver = match &mut self.driver {
             Loaded::Core(data) => Driver { data: **data, context: ptr::null_mut(), abi: Abi::Host },
-            Loaded::Puppet => puppet(&scenario.setup, script),
-        }
+            Loaded::Puppet => puppet(&scenario.setup, &script),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Loaded::Compiled(driver) => return driver.run(&mut self.machine, scenario),
+        };
+        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
+        // outlives the call.
+        unsafe { self.machine.run(&driver, scenario) }
     }
 
     /// The scenario of the last [`Harness::run_bytes`].
@@ -261,6 +305,16 @@ impl Harness {
     /// The events of the last run, if they were recorded.
     pub fn events(&mut self) -> &[Event] {
         self.machine.sink().recorded.as_deref().unwrap_or_default()
+    }
+
+    /// All that is known of the last run.
+    pub(crate) fn sight(&mut self) -> crate::explore::Sight<'_> {
+        let watch = self.machine.sink();
+        crate::explore::Sight {
+            findings: watch.checker.findings(),
+            events: watch.recorded.as_deref().unwrap_or_default(),
+            points: &watch.points,
+        }
     }
 
     /// The coverage map.

@@ -65,6 +65,10 @@ pub(super) struct Adapter {
     pub(super) fail_allocation: u8,
     pub(super) allocations: u8,
     pub(super) scatter_gathers: u8,
+    /// StorPortAllocateRegistryBuffer's one buffer is with the driver.
+    pub(super) registry_buffer: bool,
+    /// The driver has asked for the logical unit's extension.
+    pub(super) logical_unit_known: bool,
     control: Option<(AdapterAction, u8)>,
     pub(super) supports_adapter: u32,
     pub(super) supports_unit: u32,
@@ -98,6 +102,8 @@ impl Default for Adapter {
             fail_allocation: 0,
             allocations: 0,
             scatter_gathers: 0,
+            registry_buffer: false,
+            logical_unit_known: false,
             control: None,
             supports_adapter: 0,
             supports_unit: 0,

@@ -20,6 +20,8 @@ const DPC_OBJECT: i16 = 0x13;
 struct Entry {
     address: usize,
     routine: Option<HwDpcRoutine>,
+    /// What the routine gets in place of the device extension.
+    context: Option<usize>,
     target: Option<u8>,
     argument1: usize,
     argument2: usize,
@@ -30,6 +32,7 @@ struct Entry {
 const EMPTY: Entry = Entry {
     address: 0,
     routine: None,
+    context: None,
     target: None,
     argument1: 0,
     argument2: 0,
@@ -62,6 +65,13 @@ impl Dpcs {
 
     fn is_running(&self, number: u8) -> bool {
         self.entries[usize::from(number)].running
+    }
+
+    /// StorPortInitializeDpcWithContext: the routine's second argument, if the object is known.
+    pub(super) fn set_context(&mut self, address: usize, context: usize) {
+        if let Some(number) = self.number_of(address) {
+            self.entries[usize::from(number)].context = Some(context);
+        }
     }
 
     pub(super) fn set_target(&mut self, number: u8, processor: u8) {
@@ -251,7 +261,8 @@ impl<S: Sink + 'static> Port<S> {
         let Some((routine, dpc, argument1, argument2)) = self.act(|s| s.begin_dpc(number)) else {
             return;
         };
-        let extension = self.extension();
+        let context = self.with(|s| s.dpcs.entries[usize::from(number)].context);
+        let extension = context.map_or(self.extension(), std::ptr::with_exposed_provenance_mut);
         self.callback(Routine::Dpc, u16::from(number), || {
             let argument = std::ptr::without_provenance_mut::<std::ffi::c_void>;
             // SAFETY: the routine that the driver gave for this object.

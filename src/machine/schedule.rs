@@ -8,7 +8,7 @@ use super::interrupt::Delivery;
 use super::port::Port;
 use super::processor::Status;
 use super::state::{State, TICK_NS};
-use crate::event::Sink;
+use crate::event::{PROCESSORS_MAX, Point, Sink};
 use crate::scenario::{DECISIONS_MAX, Decision};
 
 /// Decision points that one run may pass; a run past it is a hang. Of a million random runs of the NVMe core
@@ -34,6 +34,8 @@ pub(super) struct Schedule {
     decision_at: u64,
     /// Where it must end for the sake of others.
     yield_at: u64,
+    /// The sink is told of every point, which takes the slow path.
+    pub(super) observed: bool,
 }
 
 impl Default for Schedule {
@@ -46,6 +48,7 @@ impl Default for Schedule {
             passed: 0,
             decision_at: u64::MAX,
             yield_at: QUANTUM,
+            observed: false,
         }
     }
 }
@@ -60,7 +63,8 @@ impl Schedule {
     }
 
     fn arm(&mut self) {
-        self.armed = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
+        let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
+        self.armed = if self.observed { 1 } else { far };
         self.fuse = self.armed;
     }
 
@@ -179,6 +183,9 @@ impl<S: Sink + 'static> Port<S> {
                 s.run_due();
             }
             let account = s.schedule.settle();
+            if s.schedule.observed {
+                s.tell_point();
+            }
             if s.schedule.spent() {
                 s.hang();
             }
@@ -200,7 +207,9 @@ impl<S: Sink + 'static> Port<S> {
 impl<S: Sink> State<S> {
     /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
     fn depart(&mut self, choice: u8) -> Option<Departure> {
-        let departure = self.departure(choice)?;
+        let mut departures = Departures::default();
+        self.list(&mut departures);
+        let departure = departures.chosen(choice)?;
         if let Departure::Switch(processor) = departure {
             self.switch_to(processor);
         }
@@ -222,9 +231,37 @@ impl<S: Sink> State<S> {
         self.schedule_next = Some(processor);
     }
 
-    /// The departure that `choice` names among those that exist now.
-    fn departure(&self, choice: u8) -> Option<Departure> {
+    /// Tells the sink what could be chosen here.
+    fn tell_point(&mut self) {
+        let (time, due) = (self.time, self.due);
+        let processor = self.current as u8;
+        let mut point = Point { time, due, processor, ..Point::default() };
         let mut departures = Departures::default();
+        self.list(&mut departures);
+        for departure in &departures.items[..departures.count] {
+            match departure {
+                Departure::Interrupt(_) => point.interrupts += 1,
+                Departure::Switch(processor) => point.processors |= 1 << processor,
+                Departure::Hasten => {}
+            }
+        }
+        let mut busy = [(0, 0); PROCESSORS_MAX];
+        let mut count = 0;
+        for (number, processor) in self.processors[..self.processor_count].iter().enumerate() {
+            if processor.status != Status::Idle && number != self.current {
+                busy[count] = (processor.preempted, number as u32 + 1);
+                count += 1;
+            }
+        }
+        busy[..count].sort_unstable();
+        point.preempted =
+            busy[..count].iter().rev().fold(0, |order, (_, number)| order << 4 | number);
+        self.sink.passes(&point);
+    }
+
+    /// Adds what exists now. In place: a table of bytes that is copied just after it was written stalls.
+    #[inline]
+    fn list(&self, departures: &mut Departures) {
         let mut pending = self.deliverable(self.current);
         for _ in 0..4 {
             let Some(message) = Delivery::first(pending) else { break };
@@ -236,7 +273,6 @@ impl<S: Sink> State<S> {
             departures.add(Departure::Switch(processor as u8), exists);
         }
         departures.add(Departure::Hasten, self.due != u64::MAX);
-        departures.chosen(choice)
     }
 
     /// Whether resuming the processor would get anywhere.

@@ -279,8 +279,22 @@ impl<S: Sink + 'static> Inner<S> {
         })
     }
 
+    pub(super) fn observe(&mut self, on: bool) {
+        self.state.get_mut().schedule.observed = on;
+    }
+
     pub(super) fn sink(&mut self) -> &mut S {
         &mut self.state.get_mut().sink
+    }
+
+    pub(super) fn stacks(&self) -> super::StackLayout {
+        // SAFETY: no run is under way, and the reference ends here.
+        unsafe { self.state() }.memory.stacks()
+    }
+
+    pub(super) fn register_bytes(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { self.state() }.device.register_bytes() as usize
     }
 
     pub(super) fn run(&mut self, driver: &Driver, scenario: &Scenario) -> Run {

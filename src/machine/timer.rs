@@ -18,6 +18,8 @@ pub(super) const HANDLES_MAX: usize = 8;
 struct TimerEx {
     allocated: bool,
     due: u64,
+    /// Nanoseconds to the next expiry after this one; 0 for none. High-resolution timers only.
+    period: u64,
     routine: Option<HwTimerEx>,
     context: *mut c_void,
     processor: u8,
@@ -26,6 +28,7 @@ struct TimerEx {
 const NO_TIMER: TimerEx = TimerEx {
     allocated: false,
     due: u64::MAX,
+    period: 0,
     routine: None,
     context: std::ptr::null_mut(),
     processor: 0,
@@ -137,6 +140,33 @@ impl Timers {
         StorStatus::SUCCESS
     }
 
+    /// StorPortInitializeHighResolutionTimer: its routine is fixed with the timer.
+    pub(super) fn allocate_high_resolution(
+        &mut self,
+        routine: (HwTimerEx, *mut c_void),
+    ) -> Option<*mut c_void> {
+        let timer = self.allocate_timer()?;
+        let entry = &mut self.extended[index_of(timer)?];
+        (entry.routine, entry.context) = (Some(routine.0), routine.1);
+        Some(timer)
+    }
+
+    /// Sets a high-resolution timer, pending or not, or cancels it with a `due` of `u64::MAX`. Whether it was
+    /// pending; `None` for a handle that is none.
+    pub(super) fn reset(
+        &mut self,
+        timer: *mut c_void,
+        (due, period): (u64, u64),
+        processor: u8,
+    ) -> Option<bool> {
+        let index = index_of(timer).filter(|&index| self.extended[index].allocated)?;
+        let timer = &mut self.extended[index];
+        let pending = timer.due != u64::MAX;
+        (timer.due, timer.period, timer.processor) = (due, period, processor);
+        self.refresh();
+        Some(pending)
+    }
+
     pub(super) fn allocate_worker(&mut self) -> Option<*mut c_void> {
         let index = self.workers.iter().position(|worker| !worker.allocated)?;
         self.workers[index] = Worker { allocated: true, ..NO_WORKER };
@@ -202,8 +232,11 @@ impl<S: Sink> State<S> {
             }
             for index in 0..HANDLES_MAX {
                 if self.timers.extended[index].due <= self.time {
-                    self.timers.extended[index].due = u64::MAX;
-                    let processor = self.timers.extended[index].processor;
+                    let TimerEx { period, processor, .. } = self.timers.extended[index];
+                    self.timers.extended[index].due = match period {
+                        0 => u64::MAX,
+                        period => self.time + period,
+                    };
                     self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
                 }
             }

@@ -4,8 +4,9 @@ use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
 use crate::event::{EXECUTIVE_LOCKS_MAX, Handle, Kind, Lock, LockApi, LockMisuse, Sink, Site};
+use crate::machine::Abi;
 use crate::storport::lock::KlockQueueHandle;
-use crate::storport::{Executive, Irql, StorKspinLock};
+use crate::storport::{Ddi, Executive, Irql, StorKspinLock};
 
 /// Executive spin locks that the driver has used, by address.
 #[derive(Debug)]
@@ -80,9 +81,71 @@ impl<S: Sink + 'static> Port<S> {
             (number, s.executives.initialized[number])
         });
         if !initialized {
-            self.act(|s| s.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 }));
+            self.uninitialized(lock, number as u8, site);
         }
         Lock::Executive(number as u8)
+    }
+
+    #[cold]
+    fn uninitialized(self, lock: *mut StorKspinLock, number: u8, site: Site) {
+        self.act(|s| {
+            // SAFETY: callers promise a valid lock.
+            let cleared = || s.abi != Abi::Host && unsafe { lock.read_unaligned() }.0 == 0;
+            // For a compiled driver KeInitializeSpinLock is no call but a store of zero.
+            if !cleared() {
+                s.emit(site, Kind::ExecutiveUninitialized { lock: number });
+            }
+        });
+    }
+
+    /// KeTryToAcquireSpinLockAtDpcLevel: takes the lock if it is free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_acquire_spin_lock`].
+    pub unsafe fn ke_try_to_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) -> bool {
+        let site = self.site();
+        self.point();
+        if self.with(|s| s.locks_are_void()) {
+            return true;
+        }
+        let lock = self.executive(lock, site);
+        if self.with(|s| s.locks.record(lock).owner.is_some()) {
+            let ddi = Ddi::KeTryToAcquireSpinLockAtDpcLevel;
+            self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
+            return false;
+        }
+        let level = self.with(|s| s.processor().irql);
+        self.take(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
+        true
+    }
+
+    /// Runs `act` as the interlocked list routines do, which take `lock` with interrupts off: nothing comes
+    /// between, so only a lock that somebody holds by other routines is worth an event.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_acquire_spin_lock`].
+    pub unsafe fn interlocked<R>(
+        self,
+        ddi: Ddi,
+        lock: *mut StorKspinLock,
+        act: impl FnOnce() -> R,
+    ) -> R {
+        let site = self.site();
+        self.point();
+        if !self.with(|s| s.locks_are_void()) {
+            let lock = self.executive(lock, site);
+            let (held, irql) =
+                self.with(|s| (s.locks.record(lock).owner.is_some(), s.processor().irql));
+            if held {
+                let level = irql.max(Irql::DISPATCH);
+                self.take(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
+                self.give(lock, LockApi::Ke, Handle::Same, irql, site);
+            }
+        }
+        self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
+        act()
     }
 
     #[inline]
@@ -125,7 +188,7 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         // SAFETY: the caller's promise.
-        let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read() };
+        let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read_unaligned() };
         let number = lock.checked_sub(1).filter(|&n| n < EXECUTIVE_LOCKS_MAX && next != 0);
         let Some(number) = number else {
             let misuse = LockMisuse::HandleNeverAcquired;
@@ -163,7 +226,11 @@ impl<S: Sink + 'static> Port<S> {
         let number = self.with(|s| s.executives.number(lock.addr()));
         // SAFETY: the caller's promise.
         unsafe {
-            *handle = KlockQueueHandle { next: serial as usize, lock: number + 1, old_irql };
+            handle.write_unaligned(KlockQueueHandle {
+                next: serial as usize,
+                lock: number + 1,
+                old_irql,
+            });
         }
     }
 }

@@ -157,14 +157,14 @@ impl<S: Sink + 'static> Port<S> {
         let serial = self.take(lock, Request { api, level, handle: handle.addr() }, site);
         // SAFETY: the caller's promise.
         unsafe {
-            *handle = StorLockHandle {
+            handle.write_unaligned(StorLockHandle {
                 lock: kind,
                 context: KlockQueueHandle {
                     next: serial as usize,
                     lock: cookie(lock),
                     old_irql: saved,
                 },
-            };
+            });
         }
         StorStatus::SUCCESS
     }
@@ -197,7 +197,7 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         // SAFETY: the caller's promise.
-        let StorLockHandle { lock: kind, context } = unsafe { handle.read() };
+        let StorLockHandle { lock: kind, context } = unsafe { handle.read_unaligned() };
         let Some(acquired) = lock_of(context.lock) else {
             return self.misused(LockApi::Spin, LockMisuse::HandleNeverAcquired, site);
         };
