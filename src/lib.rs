@@ -16,6 +16,8 @@
 //! | [`event`] | what happened, the one vocabulary | no |
 //! | [`rules`] | the catalogue of rules; a rule is a fold over events | no |
 //! | [`miniport`] | miniport cores: a real NVMe driver, and a puppet that plays scripts | no |
+//! | [`checked`] | the rules, watching a core inside the kernel | no |
+//! | `real` | StorPort over storport.sys, for a core inside Windows (feature `real`) | no |
 //! | [`scenario`] | what a run is told to do | yes |
 //! | [`device`] | hardware models | yes |
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
@@ -29,8 +31,11 @@
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
+pub mod checked;
 pub mod event;
 pub mod miniport;
+#[cfg(feature = "real")]
+pub mod real;
 pub mod rules;
 pub mod storport;
 

@@ -36,9 +36,8 @@ pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     #[arg(default_value = "nvme")]
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// End after so many seconds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
@@ -81,7 +80,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     let plan = plan(arguments, driver)?;
     for directory in [&plan.corpus, &plan.findings, &plan.logs] {
         std::fs::create_dir_all(directory)

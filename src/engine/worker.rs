@@ -88,6 +88,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     }
     // SAFETY: this process calls this function once, and so `counters`.
     let harness = driver.start(unsafe { libfuzzer::counters() }).map_err(CannotStart::Driver)?;
+    watch_counters(&harness);
     let mut worker = Worker {
         harness,
         recorder,
@@ -96,7 +97,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         statistics: Statistics::default(),
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
-        novelty: caged.then(Novelty::default),
+        novelty: caged.then(Reached::default),
     };
     for bytes in earlier {
         worker.run(&bytes);
@@ -107,6 +108,30 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
     }
     libfuzzer::fuzz(arguments, move |bytes| worker.step(bytes))
+}
+
+/// Guides libFuzzer by a compiled driver's own coverage too.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn watch_counters(harness: &Harness) {
+    if let Some(counters) = harness.driver_counters() {
+        // SAFETY: the worker keeps its harness, and so the driver, to the end of the process.
+        unsafe { libfuzzer::watch_counters(counters) };
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn watch_counters(_: &Harness) {}
+
+/// The counters of a compiled driver.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn counts(harness: &Harness) -> &[u8] {
+    // SAFETY: the driver is not running, so nobody writes its counters; they live as long as the harness.
+    harness.driver_counters().map_or(&[], |counters| unsafe { counters.counts.as_ref() })
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn counts(_: &Harness) -> &[u8] {
+    &[]
 }
 
 /// The contents of files; one that cannot be read is no loss.
@@ -178,6 +203,15 @@ fn watch_leash() {
     });
 }
 
+/// What a caged worker's runs reached so far.
+#[derive(Default)]
+struct Reached {
+    /// Lock-state coverage.
+    locks: Novelty,
+    /// The driver's own code.
+    code: Novelty,
+}
+
 struct Worker {
     harness: Harness,
     recorder: Recorder,
@@ -188,7 +222,7 @@ struct Worker {
     runs_max: u64,
     reported: Instant,
     /// What was reached so far, if the parent keeps the corpus.
-    novelty: Option<Novelty>,
+    novelty: Option<Reached>,
 }
 
 impl Worker {
@@ -218,9 +252,15 @@ impl Worker {
         if !self.harness.findings().is_empty() {
             self.report();
         }
-        if let Some(novelty) = &mut self.novelty
-            && novelty.take([self.harness.coverage().0.as_slice()])
-        {
+        let new = match &mut self.novelty {
+            Some(novelty) => {
+                let locks = novelty.locks.take(&self.harness.coverage().0);
+                let code = novelty.code.take(counts(&self.harness));
+                locks || code
+            }
+            None => false,
+        };
+        if new {
             self.send(&Message::Reached { input: bytes.to_vec() });
         }
     }

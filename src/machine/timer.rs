@@ -57,7 +57,13 @@ pub(super) struct Timers {
     /// The earliest of all dues.
     next: u64,
     state_change: Option<(HwStateChange, *mut c_void)>,
+    /// How often timers have fired while nothing else was left to happen.
+    idle: u32,
 }
+
+/// How often timers fire after the last request before they are taken for a driver's heartbeat, which would keep a run
+/// from ever becoming quiet.
+const IDLE_MAX: u32 = 1_000;
 
 /// Handles are small numbers in disguise, so that a wild one is seen.
 const HANDLE_BASE: usize = 0x5_0000;
@@ -80,6 +86,7 @@ impl Timers {
             workers: [NO_WORKER; HANDLES_MAX],
             next: u64::MAX,
             state_change: None,
+            idle: 0,
         }
     }
 
@@ -235,6 +242,7 @@ impl<S: Sink> State<S> {
                     let TimerEx { period, processor, .. } = self.timers.extended[index];
                     self.timers.extended[index].due = match period {
                         0 => u64::MAX,
+                        _ if self.timers.idle >= IDLE_MAX => u64::MAX,
                         period => self.time + period,
                     };
                     self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
@@ -246,6 +254,13 @@ impl<S: Sink> State<S> {
     }
 
     fn expire(&mut self, timer: u8, processor: u8, work: Deferred) {
+        let spent = self.step_next >= self.steps.len();
+        if spent && self.requests.outstanding == 0 && self.requests.waiting.is_empty() {
+            self.timers.idle += 1;
+            if self.timers.idle > IDLE_MAX {
+                return;
+            }
+        }
         self.emit(Site::Port, Kind::TimerExpired { timer });
         self.processors[usize::from(processor)].deferred.push_once(work);
     }

@@ -153,6 +153,13 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| s.memory.is_drivers(address, bytes))
     }
 
+    /// The virtual processor that runs. No decision point.
+    #[inline]
+    #[must_use]
+    pub fn processor(self) -> u8 {
+        self.with(|s| s.current as u8)
+    }
+
     pub(super) fn driver(self) -> Driver {
         self.with(|s| s.driver).expect("a run has a driver")
     }
