@@ -83,8 +83,8 @@ impl<S: Sink> State<S> {
         let mut last = (0, None);
         for processor in 0..self.processor_count {
             // 0 for one that cannot move. A maximum, and no branch on what is as good as random.
-            let when = (self.processors[processor].preempted + 1)
-                * u64::from(self.is_movable(processor));
+            let when =
+                (self.processors[processor].preempted + 1) * u64::from(self.is_movable(processor));
             last = if when > 0 && when >= last.0 { (when, Some(processor)) } else { last };
         }
         last.1.or_else(|| {
