@@ -245,7 +245,8 @@ impl<S: Sink> State<S> {
     /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
     /// could, a change point lets time leap instead.
     fn rank(&mut self, account: Account) -> Option<Departure> {
-        let departures = self.departures();
+        let mut departures = Departures::default();
+        self.list(&mut departures);
         let current = self.current;
         let priorities = self.schedule.chooser.priorities()?;
         let change = account.departure.is_some() || account.over;
