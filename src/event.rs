@@ -8,6 +8,7 @@
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
 mod names;
+pub(crate) mod number;
 
 #[cfg(feature = "host")]
 pub use names::name_image_sites;
@@ -47,7 +48,7 @@ pub struct Event {
 }
 
 /// Where in the driver something happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Site {
     /// In StorPort itself, not in the driver.
     #[default]
@@ -56,10 +57,51 @@ pub enum Site {
     Source(&'static Location<'static>),
     /// An offset from the base of a compiled driver's image.
     Image(u32),
+    /// A line of a driver's source, as a record tells it. Equal to [`Site::Source`] for the same line.
+    Told(&'static SourceLine),
 }
+
+/// A place in a source file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceLine {
+    /// The file's path, as its compiler was given it.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+}
+
+impl Site {
+    /// The place in a source file, if that is known.
+    #[must_use]
+    pub const fn source(self) -> Option<SourceLine> {
+        match self {
+            Site::Source(at) => {
+                Some(SourceLine { file: at.file(), line: at.line(), column: at.column() })
+            }
+            Site::Told(at) => Some(*at),
+            Site::Port | Site::Image(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Site {
+    fn eq(&self, other: &Site) -> bool {
+        match (*self, *other) {
+            (Site::Port, Site::Port) => true,
+            (Site::Image(a), Site::Image(b)) => a == b,
+            _ => self.source().is_some_and(|source| other.source() == Some(source)),
+        }
+    }
+}
+
+impl Eq for Site {}
 
 /// A lock of the StorPort contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Lock {
     /// The adapter's StartIo lock.
     StartIo,
@@ -75,6 +117,8 @@ pub enum Lock {
 
 /// How a lock was asked for or given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum LockApi {
     /// By StorPort itself, around a callback.
     Port,
@@ -103,6 +147,8 @@ pub enum LockApi {
 /// What was wrong with a lock call that named no lock the producer could act on, or that no correct
 /// driver makes. The call has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum LockMisuse {
     /// A STOR_SPINLOCK value that does not exist.
     UnknownKind,
@@ -124,6 +170,8 @@ pub enum LockMisuse {
 
 /// How a released handle (or OldIrql) compares with what the acquire gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Handle {
     /// The handle of the acquire that holds the lock now, unchanged, in its place.
     Same,
@@ -204,6 +252,8 @@ impl Routine {
 
 /// Physical or virtual miniport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Miniport {
     /// Has hardware, interrupts and HwStorBuildIo.
     Physical,
@@ -213,6 +263,8 @@ pub enum Miniport {
 
 /// SynchronizationModel of the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Duplex {
     /// StorSynchronizeHalfDuplex: HwStorStartIo runs at DIRQL under StartIo and Interrupt.
     Half,
@@ -222,6 +274,8 @@ pub enum Duplex {
 
 /// How the adapter interrupts and which lock its handler runs under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Interrupts {
     /// None: a virtual miniport.
     None,
@@ -236,6 +290,8 @@ pub enum Interrupts {
 /// What the adapter is, as its driver configured it; fixed when HwStorFindAdapter has returned, but
 /// for the channels, which StorPortInitializePerfOpts sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub struct Adapter {
     /// Physical or virtual.
     pub miniport: Miniport,
@@ -261,6 +317,8 @@ pub struct Adapter {
 
 /// Who owned a request when it was completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Owner {
     /// The miniport: the completion is in order.
     Miniport,
@@ -275,6 +333,8 @@ pub enum Owner {
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Kind {
     // The run.
     /// First event of every run.
@@ -539,6 +599,8 @@ pub enum Kind {
 
 /// Why a driver cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum Cause {
     /// A Rust core panicked.
     Panic,
@@ -566,6 +628,8 @@ pub enum Cause {
 
 /// What HwStorFindAdapter may leave wrong in PORT_CONFIGURATION_INFORMATION.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
 pub enum ConfigurationMistake {
     /// MaximumTransferLength or NumberOfPhysicalBreaks still has SP_UNINITIALIZED_VALUE.
     TransferLimitsUnset,
@@ -575,10 +639,50 @@ pub enum ConfigurationMistake {
     ReturnValueUnknown,
 }
 
+/// A decision point, as a watcher of a run is told of it: what could have been chosen there. In the order in which a
+/// scenario's choices number them: the interrupts, then the processors, then the device or timer that is due next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    /// Virtual time, in nanoseconds.
+    pub time: u64,
+    /// The processor that passes it.
+    pub processor: u8,
+    /// Interrupts that could be delivered on it.
+    pub interrupts: u8,
+    /// Processors that it could be switched to, a bit each.
+    pub processors: u8,
+    /// When the device or a timer next does something, in nanoseconds; `u64::MAX` for never. What is due later can
+    /// be chosen to happen now.
+    pub due: u64,
+    /// In which order the processors were preempted that have something under way: a digit each, in base 16, the
+    /// first in the lowest.
+    pub preempted: u32,
+}
+
+impl Point {
+    /// The processor that a choice switches to, if it is a switch.
+    #[must_use]
+    pub fn target(&self, choice: u8) -> Option<u8> {
+        let nth = choice.checked_sub(self.interrupts)?;
+        (0..8).filter(|p| self.processors & 1 << p != 0).nth(usize::from(nth))
+    }
+
+    /// How many choices there are.
+    #[must_use]
+    pub const fn choices(&self) -> u8 {
+        self.interrupts + self.processors.count_ones() as u8 + (self.due != u64::MAX) as u8
+    }
+}
+
 /// Reads events: rules, coverage, recorders.
 pub trait Sink {
     /// Takes one event. `Stop` ends the run at this event.
     fn record(&mut self, event: &Event) -> Flow;
+
+    /// A decision point is passed; told only in a run that is observed.
+    fn passes(&mut self, point: &Point) {
+        let _ = point;
+    }
 }
 
 /// Whether a run goes on.

@@ -16,36 +16,53 @@
 //! | [`event`] | what happened, the one vocabulary | no |
 //! | [`rules`] | the catalogue of rules; a rule is a fold over events | no |
 //! | [`miniport`] | miniport cores: a real NVMe driver, and a puppet that plays scripts | no |
+//! | [`checked`] | the rules, watching a core inside the kernel | no |
+//! | `real` | StorPort over storport.sys, for a core inside Windows (feature `real`) | no |
 //! | [`scenario`] | what a run is told to do | yes |
 //! | [`device`] | hardware models | yes |
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
+//! | `binary` | a compiled driver on the machine (feature `binary`, x86-64 Linux) | yes |
 //! | [`coverage`] | lock-state coverage | yes |
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
+//! | [`explore`] | every schedule of a scenario, within a bound | yes |
+//! | [`record`] | events that were written down, and the rules over them | yes |
 //! | [`reference`] | a slow model of the rules, to test the rules | yes |
 //! | [`targets`] | what fuzzing engines call | yes |
-//! | [`report`] | what people read of a run: words, and the page of a finding | yes |
+//! | [`triage`] | what was found, sorted by bug and made small | yes |
+//! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
+pub mod checked;
 pub mod event;
 pub mod miniport;
+#[cfg(feature = "real")]
+pub mod real;
 pub mod rules;
 pub mod storport;
 
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+pub mod binary;
 #[cfg(feature = "host")]
 pub mod coverage;
 #[cfg(feature = "host")]
 pub mod device;
 #[cfg(feature = "host")]
+pub mod explore;
+#[cfg(feature = "host")]
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
+#[cfg(feature = "cli")]
+pub mod record;
 #[cfg(feature = "host")]
 pub mod reference;
 #[cfg(feature = "host")]
 pub mod scenario;
 #[cfg(feature = "host")]
 pub mod targets;
+#[cfg(feature = "host")]
+pub mod triage;
 
 #[cfg(feature = "cli")]
 pub mod cli;

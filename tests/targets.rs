@@ -107,5 +107,5 @@ fn a_violation_tells_its_rule_and_three_frames() {
         assert!(report.contains(frame), "{report}");
     }
     let start = report.find("\n(\n").expect("the scenario") + 1;
-    assert_eq!(lockstorm::scenario::text::read(report[start..].as_bytes()), Ok(scenario));
+    assert_eq!(lockstorm::scenario::text::read(&report.as_bytes()[start..]), Ok(scenario));
 }

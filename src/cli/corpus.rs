@@ -31,9 +31,8 @@ pub(super) struct Arguments {
     /// The driver, or the fuzz target that the inputs are for; 'lockstorm drivers' lists drivers
     #[arg(default_value = "nvme")]
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// Files, and folders of files, of inputs [default: those in corpus/]
     inputs: Vec<PathBuf>,
     /// Write a page with heat maps
@@ -58,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     let target = Target::from_name(&arguments.driver);
     let driver = match target.and_then(Target::driver) {
         Some(driver) => driver.into(),
-        None => input::driver(&arguments.driver, arguments.device.as_deref())?,
+        None => input::driver(&arguments.driver, &arguments.device)?,
     };
     let given = match (arguments.inputs.as_slice(), target) {
         ([], None) => vec![Path::new("corpus").join(driver.corpus())],

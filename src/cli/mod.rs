@@ -10,18 +10,24 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod check;
 mod corpus;
 mod drivers;
+mod explore;
 mod failure;
 mod fuzz;
 mod input;
+mod keep;
+mod minimise;
 mod output;
 mod pack;
 mod progress;
+mod reports;
 mod rules;
 mod run;
 mod show;
 mod trace;
+mod triage;
 mod worker;
 
 use failure::Failure;
@@ -46,6 +52,8 @@ Examples:
   lockstorm fuzz nvme --seconds 60       for a minute
   lockstorm run nvme artifacts/nvme/findings/*.bin
                                          replay what was found
+  lockstorm triage nvme artifacts/nvme/findings -o triage/nvme
+                                         one bug each, with its shortest scenario
   lockstorm rules lock.order             explain a rule
 
 Exit status: 0 nothing found, 1 a violation, 2 the input or the call is unusable.";
@@ -56,11 +64,17 @@ enum Command {
     Run(run::Arguments),
     Show(show::Arguments),
     Pack(pack::Arguments),
+    Triage(triage::Arguments),
+    Minimise(minimise::Arguments),
+    Explore(explore::Arguments),
+    Check(check::Arguments),
     Rules(rules::Arguments),
     Corpus(corpus::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
+    #[command(hide = true)]
+    TriageWorker(triage::WorkerArguments),
 }
 
 /// How results are written.
@@ -117,6 +131,11 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Run(arguments) => run::run(&arguments, &mut output),
         Command::Show(arguments) => show::run(&arguments, &mut output),
         Command::Pack(arguments) => pack::run(&arguments),
+        Command::Triage(arguments) => triage::run(&arguments, &mut output),
+        Command::Minimise(arguments) => minimise::run(&arguments, &mut output),
+        Command::TriageWorker(arguments) => triage::work(&arguments),
+        Command::Check(arguments) => check::run(&arguments, &mut output),
+        Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
         Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),

@@ -69,3 +69,8 @@ impl Output {
         }
     }
 }
+
+/// Writes a line to standard error; with that gone there is nobody to tell.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -2,7 +2,7 @@
 //!
 //! Findings go to standard output, everything else to standard error; with JSON all goes to standard output.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Format;
 use super::fuzz::{replay, seconds};
-use super::output::Output;
+use super::output::{Output, say};
 use crate::engine::campaign::{Audience, Plan, Progress};
 use crate::engine::findings::Kept;
 use crate::engine::message::to_hex;
@@ -38,11 +38,6 @@ pub(super) fn listener<'a>(
         }
         Format::Text => Box::new(Plain { output, driver, clock: Clock::new() }),
     }
-}
-
-/// Writes a line to standard error; with that gone there is nobody to tell.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A finding in text: its line, and how to see it again.

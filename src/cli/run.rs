@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::failure::{Failure, reason};
+use super::failure::Failure;
+use super::keep::{Keep, Last};
 use super::output::Output;
 use super::{Format, Verdict, input, trace};
-use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
 use crate::report::number::counted;
 use crate::report::words::microseconds;
-use crate::report::{self, Story, page, perfetto};
 use crate::rules::{Finding, Severity};
-use crate::scenario::{Scenario, text};
+use crate::scenario::Scenario;
 
 /// Replay scenarios
 ///
@@ -29,24 +28,16 @@ use crate::scenario::{Scenario, text};
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// Scenarios, as bytes or as RON text
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Print every event of the run
     #[arg(long)]
     trace: bool,
-    /// Write a page that tells the run: what was broken, the timeline, the locks, the source
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Write the run as a trace for ui.perfetto.dev
-    #[arg(long, value_name = "FILE")]
-    perfetto: Option<PathBuf>,
-    /// A folder to look for source files in, for --html; may be given several times
-    #[arg(long, value_name = "DIR")]
-    source: Vec<PathBuf>,
+    #[command(flatten)]
+    keep: Keep,
     /// Let warnings count as errors, for the exit status
     #[arg(long)]
     warnings_as_errors: bool,
@@ -56,10 +47,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
-    let pictures = arguments.html.is_some() || arguments.perfetto.is_some();
-    if pictures && arguments.files.len() > 1 {
-        return Err(Failure::new("--html and --perfetto tell one run; name one scenario"));
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
+    if let (Some(option), true) = (arguments.keep.option(), arguments.files.len() > 1) {
+        return Err(Failure::new(format!("{option} takes the run of one file; name one")));
     }
     let harness = Harness::open(&driver, Box::leak(Box::default()))
         .map_err(|error| input::unusable(&error))?;
@@ -136,8 +126,8 @@ impl Replay<'_> {
         output.flush();
         report_deadly_signals(|line| self.last_words(path, line));
         let first = self.once(scenario, false);
-        let record = self.arguments.trace || self.draws();
-        let second = self.once(scenario, record);
+        let records = self.arguments.trace || self.arguments.keep.wants_events();
+        let second = self.once(scenario, records);
         if first.hash != second.hash {
             return Err(Failure::new(format!(
                 "{}: two runs of it differ ({:016x} and {:016x}), so {} keeps state between runs \
@@ -148,42 +138,13 @@ impl Replay<'_> {
                 self.driver.name()
             )));
         }
+        let Replay { harness, driver, arguments, .. } = self;
+        arguments.keep.write(Last { harness, driver, scenario, path })?;
         match self.arguments.format {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
         }
-        if self.draws() {
-            self.draw(path, scenario)?;
-        }
         Ok(self.violates(&second))
-    }
-
-    fn draws(&self) -> bool {
-        self.arguments.html.is_some() || self.arguments.perfetto.is_some()
-    }
-
-    /// Writes the pictures of the last run.
-    fn draw(&mut self, path: &Path, scenario: &Scenario) -> Result<(), Failure> {
-        let Arguments { html, perfetto, source, .. } = self.arguments;
-        let (findings, events) = (self.harness.findings().to_vec(), self.harness.events());
-        let replay = super::fuzz::replay(&self.driver, path);
-        let story = Story {
-            driver: &self.driver.name(),
-            events,
-            findings: &findings,
-            scenario: &text::write(scenario),
-            replay: &replay,
-        };
-        if let Some(file) = html {
-            let mut folders = source.clone();
-            folders.push(PathBuf::from("."));
-            write(file, page::render(&story, &folders, None).as_bytes())?;
-        }
-        if let Some(file) = perfetto {
-            let trace = perfetto::render(story.driver, &report::picture(&story));
-            write(file, trace.to_string().as_bytes())?;
-        }
-        Ok(())
     }
 
     fn once(&mut self, scenario: &Scenario, record: bool) -> Outcome {
@@ -265,11 +226,6 @@ impl Replay<'_> {
     }
 }
 
-/// Writes a file whole or not at all.
-fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    write_whole(path, content).map_err(|error| Failure::at("write", path, reason(&error)))
-}
-
 fn end_name(end: End) -> &'static str {
     match end {
         End::Quiet => "quiet",
@@ -297,7 +253,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct FindingLine {
+pub(super) struct FindingLine {
     id: String,
     rule: &'static str,
     severity: String,
@@ -305,7 +261,7 @@ struct FindingLine {
 }
 
 impl FindingLine {
-    fn new(finding: &Finding) -> FindingLine {
+    pub(super) fn new(finding: &Finding) -> FindingLine {
         FindingLine {
             id: format!("{:016x}", finding.id()),
             rule: finding.rule.rule().id,

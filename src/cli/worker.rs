@@ -14,8 +14,8 @@ use crate::scenario::PolicyKind;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     driver: String,
-    #[arg(long)]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     #[arg(long)]
     seed: u32,
     #[arg(long)]
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return Err(Failure::new("'worker' is what 'lockstorm fuzz' starts; run that instead"));
     }
     let orders = Orders {
-        driver: input::driver(&arguments.driver, arguments.device.as_deref())?,
+        driver: input::driver(&arguments.driver, &arguments.device)?,
         seed: arguments.seed,
         runs: arguments.runs,
         policy: arguments.schedule,

@@ -436,13 +436,18 @@ fn crash(signal: &str, line: String, input: &[u8]) -> Found {
     let mut bytes = Vec::new();
     codec::encode(&codec::decode(input), &mut bytes);
     Found {
-        id: fnv(signal.as_bytes()),
+        id: death_id(signal),
         rule: "driver.crashed".into(),
         warning: false,
         line,
         input: bytes,
         runs: 0,
     }
+}
+
+/// The id of the finding that a driver died by a signal.
+pub(crate) fn death_id(signal: &str) -> u64 {
+    fnv(signal.as_bytes())
 }
 
 /// FNV-1a: the same number for the same text, in every build.

@@ -36,6 +36,26 @@ pub(super) unsafe fn counters() -> &'static mut CoverageMap {
     unsafe { &mut *counters }
 }
 
+/// Lets libFuzzer clear and read a compiled driver's own counters, as it does those of instrumented code that it is
+/// linked with.
+///
+/// # Safety
+///
+/// The driver stays loaded as long as the process fuzzes.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(super) unsafe fn watch_counters(counters: crate::binary::DriverCounters) {
+    // libFuzzer ends the process where the number of counters and of places differ, so without places it gets
+    // neither.
+    let Some(points) = counters.points else { return };
+    let counts = counters.counts.as_ptr();
+    // SAFETY: both ranges are the driver's, of equal length in entries, and stay by the caller's promise.
+    unsafe {
+        __sanitizer_cov_8bit_counters_init(counts.cast(), counts.cast::<u8>().add(counts.len()));
+        let table = points.as_ptr().cast::<crate::binary::image::CoveragePoint>();
+        __sanitizer_cov_pcs_init(table.cast(), table.add(points.len()).cast());
+    }
+}
+
 /// How inputs are mutated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mutation {
@@ -79,6 +99,12 @@ thread_local! {
 }
 
 unsafe extern "C" {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn __sanitizer_cov_8bit_counters_init(start: *mut u8, end: *mut u8);
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn __sanitizer_cov_pcs_init(start: *const usize, end: *const usize);
+
     fn LLVMFuzzerRunDriver(
         argc: *mut c_int,
         argv: *mut *mut *mut c_char,

@@ -36,7 +36,9 @@ mod novelty;
 mod sandbox;
 mod signals;
 
+pub(crate) use campaign::death_id;
 pub use libfuzzer::{INPUT_MAX, Mutation};
 pub use signals::{
     catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
 };
+pub(crate) use signals::{deadly, death_line, ignore_interrupts, watch};

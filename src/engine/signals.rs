@@ -34,7 +34,7 @@ extern "C" fn note_interrupt(_: libc::c_int) {
 }
 
 /// Leaves Ctrl-C and its like to the parent: a terminal sends them to the whole process group.
-pub(super) fn ignore_interrupts() {
+pub(crate) fn ignore_interrupts() {
     for signal in REQUESTS {
         handle(signal, libc::SIG_IGN, 0);
     }
@@ -74,7 +74,7 @@ pub fn run_ends() {
 
 /// Raises SIGVTALRM, with what the process then does on it, when one run has used [`STUCK_SECONDS`] of
 /// processor time.
-pub(super) fn watch() {
+pub(crate) fn watch() {
     alternate_stack();
     handle(libc::SIGVTALRM, note_second as *const () as usize, libc::SA_ONSTACK | libc::SA_RESTART);
     let second = libc::timeval { tv_sec: 1, tv_usec: 0 };
@@ -130,13 +130,13 @@ const DEADLY: [(libc::c_int, &str, &str); 7] = [
 
 /// Name and meaning of a signal that a driver caused; `None` for one that came from outside.
 #[must_use]
-pub(super) fn deadly(signal: libc::c_int) -> Option<(&'static str, &'static str)> {
+pub(crate) fn deadly(signal: libc::c_int) -> Option<(&'static str, &'static str)> {
     DEADLY.iter().find(|(number, ..)| *number == signal).map(|&(_, name, what)| (name, what))
 }
 
 /// The line that tells a death by a signal; it has the shape of every violation's.
 #[must_use]
-pub(super) fn death_line(name: &str, what: &str) -> String {
+pub(crate) fn death_line(name: &str, what: &str) -> String {
     format!("lockstorm: VIOLATION driver.crashed error: {what} ({name}) [unknown] at unknown")
 }
 

@@ -92,6 +92,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     }
     // SAFETY: this process calls this function once, and so `counters`.
     let harness = driver.start(unsafe { libfuzzer::counters() }).map_err(CannotStart::Driver)?;
+    watch_counters(&harness);
     let mut worker = Worker {
         harness,
         recorder,
@@ -100,7 +101,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         statistics: Statistics::default(),
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
-        novelty: caged.then(Novelty::default),
+        novelty: caged.then(Reached::default),
         policy: orders.policy,
         scenario: Scenario::default(),
     };
@@ -115,18 +116,43 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     libfuzzer::fuzz(arguments, orders.mutation, move |bytes| worker.step(bytes))
 }
 
+/// Guides libFuzzer by a compiled driver's own coverage too.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn watch_counters(harness: &Harness) {
+    if let Some(counters) = harness.driver_counters() {
+        // SAFETY: the worker keeps its harness, and so the driver, to the end of the process.
+        unsafe { libfuzzer::watch_counters(counters) };
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn watch_counters(_: &Harness) {}
+
+/// The counters of a compiled driver.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn counts(harness: &Harness) -> &[u8] {
+    // SAFETY: the driver is not running, so nobody writes its counters; they live as long as the harness.
+    harness.driver_counters().map_or(&[], |counters| unsafe { counters.counts.as_ref() })
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn counts(_: &Harness) -> &[u8] {
+    &[]
+}
+
 /// The contents of files; one that cannot be read is no loss.
 fn contents(files: impl IntoIterator<Item = PathBuf>) -> Vec<Vec<u8>> {
     files.into_iter().filter_map(|path| std::fs::read(path).ok()).collect()
 }
 
+/// From here on this process has no file, no network and no other process, whatever a driver does to it.
 #[cfg(target_os = "linux")]
-fn cage() -> Result<(), CannotStart> {
+pub(crate) fn cage() -> Result<(), CannotStart> {
     super::sandbox::enter().map_err(|error| CannotStart::Cage(error.to_string()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn cage() -> Result<(), CannotStart> {
+pub(crate) fn cage() -> Result<(), CannotStart> {
     Err(CannotStart::Cage("this system has no seccomp".into()))
 }
 
@@ -183,6 +209,15 @@ fn watch_leash() {
     });
 }
 
+/// What a caged worker's runs reached so far.
+#[derive(Default)]
+struct Reached {
+    /// Lock-state coverage.
+    locks: Novelty,
+    /// The driver's own code.
+    code: Novelty,
+}
+
 struct Worker {
     harness: Harness,
     recorder: Recorder,
@@ -193,7 +228,7 @@ struct Worker {
     runs_max: u64,
     reported: Instant,
     /// What was reached so far, if the parent keeps the corpus.
-    novelty: Option<Novelty>,
+    novelty: Option<Reached>,
     policy: Option<PolicyKind>,
     /// What the last input said.
     scenario: Scenario,
@@ -230,9 +265,15 @@ impl Worker {
         if !self.harness.findings().is_empty() {
             self.report();
         }
-        if let Some(novelty) = &mut self.novelty
-            && novelty.take([self.harness.coverage().0.as_slice()])
-        {
+        let new = match &mut self.novelty {
+            Some(novelty) => {
+                let locks = novelty.locks.take(&self.harness.coverage().0);
+                let code = novelty.code.take(counts(&self.harness));
+                locks || code
+            }
+            None => false,
+        };
+        if new {
             self.send(&Message::Reached { input: bytes.to_vec() });
         }
     }

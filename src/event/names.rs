@@ -42,6 +42,7 @@ impl fmt::Display for Site {
         match self {
             Site::Port => f.write_str("StorPort"),
             Site::Source(location) => write!(f, "{}:{}", location.file(), location.line()),
+            Site::Told(at) => write!(f, "{}:{}", at.file, at.line),
             Site::Image(offset) => image(*offset, f),
         }
     }

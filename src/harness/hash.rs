@@ -23,12 +23,18 @@ impl EventHasher {
                 | u64::from(event.irql.0) << 8
                 | u64::from(event.depth),
         );
-        match event.site {
+        self.site(event.site);
+        Kind::hash(&event.kind, self);
+    }
+
+    /// Takes a site.
+    pub(crate) fn site(&mut self, site: Site) {
+        match site {
             Site::Port => self.write_u64(0),
             Site::Source(at) => self.write_u64(u64::from(at.line()) << 16 | u64::from(at.column())),
+            Site::Told(at) => self.write_u64(u64::from(at.line) << 16 | u64::from(at.column)),
             Site::Image(offset) => self.write_u64(1 << 63 | u64::from(offset)),
         }
-        Kind::hash(&event.kind, self);
     }
 }
 

@@ -14,9 +14,10 @@ use std::hash::Hasher;
 use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
+use crate::device::Device;
 use crate::device::model::Model;
-use crate::event::{Event, Flow, Sink};
-use crate::machine::{Abi, Driver, End, Machine, Port};
+use crate::event::{Event, Flow, Point, Sink};
+use crate::machine::{Abi, Driver, End, Machine, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -53,6 +54,8 @@ pub struct Watch {
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
+    /// Points passed, each with the number of events before it.
+    points: Vec<(Point, u32)>,
 }
 
 impl Watch {
@@ -63,6 +66,7 @@ impl Watch {
             events: 0,
             hash: None,
             recorded: None,
+            points: Vec::new(),
         }
     }
 
@@ -76,29 +80,34 @@ impl Watch {
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
         }
+        self.points.clear();
     }
 }
 
 impl Sink for Watch {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
         self.coverage.record(event);
         if self.hash.is_some() | self.recorded.is_some() {
-            self.keep(event);
+            self.keep(*event);
         }
         self.checker.record(event)
+    }
+
+    fn passes(&mut self, point: &Point) {
+        self.points.push((*point, self.events as u32));
     }
 }
 
 impl Watch {
     #[cold]
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, event: Event) {
         if let Some(hash) = &mut self.hash {
-            hash.event(event);
+            hash.event(&event);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(*event);
+            recorded.push(event);
         }
     }
 }
@@ -109,12 +118,21 @@ enum Loaded {
     Puppet,
     /// A core of this process, by its DriverEntry's data.
     Core(Box<HwInitializationData>),
+    /// A compiled driver.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    Compiled(Box<crate::binary::Compiled<Watch>>),
 }
 
 /// A driver whose files have been read, and of which nothing has run yet.
 #[derive(Debug)]
-pub struct Prepared {
-    driver: BuiltIn,
+pub struct Prepared(Source);
+
+/// What a driver is read from.
+#[derive(Debug)]
+enum Source {
+    BuiltIn(BuiltIn),
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    File(Box<crate::binary::DriverFile>, std::path::PathBuf, Box<dyn Device>),
 }
 
 impl Prepared {
@@ -125,7 +143,17 @@ impl Prepared {
     /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
     pub fn read(target: &Target) -> Result<Prepared, OpenError> {
         match target {
-            Target::BuiltIn(driver) => Ok(Prepared { driver: *driver }),
+            Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
+                Ok(file) => {
+                    name_sites(&file);
+                    let device = driver.build_device()?;
+                    Ok(Prepared(Source::File(Box::new(file), driver.path.clone(), device)))
+                }
+                Err(error) => Err(OpenError::new(&driver.path, &error)),
+            },
+            #[cfg(not(all(feature = "binary", target_arch = "x86_64", target_os = "linux")))]
             Target::Compiled(driver) => {
                 Err(OpenError::new(&driver.path, &"compiled drivers do not run on this host"))
             }
@@ -138,14 +166,35 @@ impl Prepared {
     ///
     /// DriverEntry of a compiled driver fails.
     pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
-        Ok(Harness::new(self.driver, map))
+        match self.0 {
+            Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Source::File(file, path, device) => {
+                // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
+                let compiled = unsafe { crate::binary::Compiled::start(&file) }
+                    .map_err(|error| OpenError::new(&path, &error))?;
+                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), device, map))
+            }
+        }
     }
+}
+
+/// Lets sites be called by function and line from now on. Reads the debugging information at once: a process that
+/// is locked up cannot do so later.
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn name_sites(file: &crate::binary::DriverFile) {
+    let symbols = file.symbols();
+    // Without any, places are called by module and offset, which says enough.
+    let _ = symbols.missing();
+    crate::event::name_image_sites(move |offset| symbols.describe_call(offset));
 }
 
 /// A driver on its machine, watched.
 pub struct Harness {
     machine: Machine<Watch>,
     driver: Loaded,
+    /// Rules that say nothing in front of this device.
+    silent: RuleSet,
     scenario: Scenario,
     script: Vec<Call>,
 }
@@ -156,7 +205,7 @@ impl Harness {
     pub fn new(driver: BuiltIn, map: &'static mut CoverageMap) -> Harness {
         match driver {
             BuiltIn::Nvme => Harness::of_core::<Nvme>(driver.device(), map),
-            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device(), map),
+            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device().build(), map),
         }
     }
 
@@ -167,7 +216,7 @@ impl Harness {
         map: &'static mut CoverageMap,
     ) -> Harness {
         let data = Box::new(initialization_data::<HarnessPort, M>());
-        Harness::with(Loaded::Core(data), device, map)
+        Harness::with(Loaded::Core(data), device.build(), map)
     }
 
     /// A harness for whatever can be fuzzed.
@@ -179,10 +228,15 @@ impl Harness {
         Prepared::read(target)?.start(map)
     }
 
-    fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
+    fn with(driver: Loaded, device: Box<dyn Device>, map: &'static mut CoverageMap) -> Harness {
+        let mut silent = RuleSet::NONE;
+        if !device.completes() {
+            silent.insert(RuleId::RequestLost);
+        }
         Harness {
-            machine: Machine::new(Watch::new(map), device.build()),
+            machine: Machine::new(Watch::new(map), device),
             driver,
+            silent,
             scenario: Scenario::default(),
             script: Vec::with_capacity(STEPS_MAX),
         }
@@ -204,6 +258,16 @@ impl Harness {
         self.machine.sink().recorded = on.then(|| Vec::with_capacity(RECORDED));
     }
 
+    /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
+    pub fn observe(&mut self, on: bool) {
+        self.machine.observe(on);
+    }
+
+    /// The decision points of the last run, if it was observed, each with the number of events before it.
+    pub fn points(&mut self) -> &[(Point, u32)] {
+        &self.machine.sink().points
+    }
+
     /// Runs the scenario that the bytes say; any bytes say one.
     pub fn run_bytes(&mut self, bytes: &[u8]) -> Outcome {
         let mut scenario = std::mem::take(&mut self.scenario);
@@ -218,7 +282,7 @@ impl Harness {
         let watch = self.machine.sink();
         watch.reset();
         // What the scenario itself tells the driver to do is no finding.
-        let mut asked_for = RuleSet::NONE;
+        let mut asked_for = self.silent;
         if scenario.setup.half_duplex {
             asked_for.insert(RuleId::DuplexHalf);
         }
@@ -229,11 +293,7 @@ impl Harness {
                 self.script.push(*call);
             }
         }
-        let script = Script::new(&self.script);
-        let driver = self.driver_for(scenario, &script);
-        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
-        // outlives the call.
-        let run = unsafe { self.machine.run(&driver, scenario) };
+        let run = self.run_driver(scenario);
         let watch = self.machine.sink();
         Outcome {
             end: run.end,
@@ -244,11 +304,17 @@ impl Harness {
         }
     }
 
-    fn driver_for(&self, scenario: &Scenario, script: &Script) -> Driver {
-        match &self.driver {
+    fn run_driver(&mut self, scenario: &Scenario) -> Run {
+        let script = Script::new(&self.script);
+        let driver = match &mut self.driver {
             Loaded::Core(data) => Driver { data: **data, context: ptr::null_mut(), abi: Abi::Host },
-            Loaded::Puppet => puppet(&scenario.setup, script),
-        }
+            Loaded::Puppet => puppet(&scenario.setup, &script),
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Loaded::Compiled(driver) => return driver.run(&mut self.machine, scenario),
+        };
+        // SAFETY: the entry points are those of this crate's cores over this machine's port; the script
+        // outlives the call.
+        unsafe { self.machine.run(&driver, scenario) }
     }
 
     /// The scenario of the last [`Harness::run_bytes`].
@@ -265,6 +331,26 @@ impl Harness {
     /// The events of the last run, if they were recorded.
     pub fn events(&mut self) -> &[Event] {
         self.machine.sink().recorded.as_deref().unwrap_or_default()
+    }
+
+    /// All that is known of the last run.
+    pub(crate) fn sight(&mut self) -> crate::explore::Sight<'_> {
+        let watch = self.machine.sink();
+        crate::explore::Sight {
+            findings: watch.checker.findings(),
+            events: watch.recorded.as_deref().unwrap_or_default(),
+            points: &watch.points,
+        }
+    }
+
+    /// What the compiler's instrumentation of a compiled driver counts: for an engine, which clears it between runs.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    #[must_use]
+    pub fn driver_counters(&self) -> Option<crate::binary::DriverCounters> {
+        match &self.driver {
+            Loaded::Compiled(driver) => driver.counters(),
+            Loaded::Puppet | Loaded::Core(_) => None,
+        }
     }
 
     /// The coverage map.

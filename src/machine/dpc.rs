@@ -20,6 +20,8 @@ const DPC_OBJECT: i16 = 0x13;
 struct Entry {
     address: usize,
     routine: Option<HwDpcRoutine>,
+    /// What the routine gets in place of the device extension.
+    context: Option<usize>,
     target: Option<u8>,
     argument1: usize,
     argument2: usize,
@@ -30,6 +32,7 @@ struct Entry {
 const EMPTY: Entry = Entry {
     address: 0,
     routine: None,
+    context: None,
     target: None,
     argument1: 0,
     argument2: 0,
@@ -62,6 +65,13 @@ impl Dpcs {
 
     fn is_running(&self, number: u8) -> bool {
         self.entries[usize::from(number)].running
+    }
+
+    /// StorPortInitializeDpcWithContext: the routine's second argument, if the object is known.
+    pub(super) fn set_context(&mut self, address: usize, context: usize) {
+        if let Some(number) = self.number_of(address) {
+            self.entries[usize::from(number)].context = Some(context);
+        }
     }
 
     pub(super) fn set_target(&mut self, number: u8, processor: u8) {
@@ -186,18 +196,12 @@ impl<S: Sink> State<S> {
     }
 
     /// Takes the next entry that can run, if the processor is below DISPATCH_LEVEL, and raises it there.
-    #[inline]
     fn begin_deferred(&mut self) -> Option<(Deferred, Irql)> {
         let current = self.current;
         let irql = self.processors[current].irql;
-        if irql >= Irql::DISPATCH || self.processors[current].deferred.is_empty() {
+        if irql >= Irql::DISPATCH {
             return None;
         }
-        self.take_deferred(irql)
-    }
-
-    fn take_deferred(&mut self, irql: Irql) -> Option<(Deferred, Irql)> {
-        let current = self.current;
         let (dpcs, configured) = (&self.dpcs, self.adapter.configured);
         let entry = self.processors[current]
             .deferred
@@ -226,6 +230,16 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs the processor's deferred work, if it is below DISPATCH_LEVEL.
     #[inline]
     pub(super) fn drain_deferred(self) {
+        let nothing_to_do = self.with(|s| {
+            let processor = s.processor();
+            processor.irql >= Irql::DISPATCH || processor.deferred.is_empty()
+        });
+        if !nothing_to_do {
+            self.drain();
+        }
+    }
+
+    fn drain(self) {
         while let Some((entry, irql)) = self.with(State::begin_deferred) {
             self.run_deferred(entry);
             self.with(|s| s.processor().irql = irql);
@@ -247,7 +261,8 @@ impl<S: Sink + 'static> Port<S> {
         let Some((routine, dpc, argument1, argument2)) = self.act(|s| s.begin_dpc(number)) else {
             return;
         };
-        let extension = self.extension();
+        let context = self.with(|s| s.dpcs.entries[usize::from(number)].context);
+        let extension = context.map_or(self.extension(), std::ptr::with_exposed_provenance_mut);
         self.callback(Routine::Dpc, u16::from(number), || {
             let argument = std::ptr::without_provenance_mut::<std::ffi::c_void>;
             // SAFETY: the routine that the driver gave for this object.

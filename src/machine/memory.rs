@@ -19,9 +19,7 @@ pub(super) const SRB_EXTENSION_BYTES: usize = SLOT - SRB_EXTENSION_AT;
 /// Bytes of a request's data buffer: the longest transfer plus its offset in the first page.
 pub(super) const DATA_BYTES: usize = 8 * PAGE;
 /// Address of the register range, as a driver sees it; nothing lies there, register access is by DDI.
-pub(super) const REGISTERS_AT: usize = 0x7000_0000;
-/// Physical address of the register range.
-pub(super) const REGISTERS_PHYSICAL: u64 = 0xFEB0_0000;
+pub const REGISTERS_AT: usize = 0x7000_0000;
 
 /// In front of the device extension lies StorPort's own header: the address of the machine.
 const HEADER: usize = 64;
@@ -34,7 +32,20 @@ const SLOT: usize = 0x2000;
 const SENSE_AT: usize = 0x100;
 const SCATTER_GATHER_AT: usize = 0x180;
 const SRB_EXTENSION_AT: usize = 0x800;
-const DATA_AT: usize = SLOTS_AT + SLOTS * SLOT;
+/// What only compiled drivers ask StorPort for: the logical unit's extension, the registry buffer, and an MDL for
+/// each request.
+const LOGICAL_UNIT_AT: usize = SLOTS_AT + SLOTS * SLOT;
+/// Most bytes of a logical unit's extension.
+pub(super) const LOGICAL_UNIT_BYTES: usize = 0x1_0000;
+const REGISTRY_AT: usize = LOGICAL_UNIT_AT + LOGICAL_UNIT_BYTES;
+/// Bytes of the registry buffer.
+pub(super) const REGISTRY_BYTES: usize = PAGE;
+const MDLS_AT: usize = REGISTRY_AT + REGISTRY_BYTES;
+/// Bytes of an MDL that describes a request's whole buffer.
+pub(super) const MDL_BYTES: usize = 0x30 + 8 * (DATA_BYTES / PAGE + 1);
+const MDL: usize = 0x100;
+const DATA_AT: usize = MDLS_AT + (SLOTS * MDL).next_multiple_of(PAGE);
+const _: () = assert!(MDL_BYTES <= MDL);
 const BYTES: usize = DATA_AT + SLOTS * DATA_BYTES;
 /// Behind the driver's memory lie the processors' stacks, each above a guard that faults when it is touched.
 const STACKS_AT: usize = BYTES;
@@ -86,6 +97,16 @@ impl Memory {
     pub(super) fn stack(&self, processor: usize) -> (usize, usize) {
         let guard = self.start() + STACKS_AT + processor * STACK;
         (guard + STACK, guard)
+    }
+
+    /// Where all stacks lie.
+    pub(super) fn stacks(&self) -> super::StackLayout {
+        super::StackLayout {
+            start: self.start() + STACKS_AT,
+            count: PROCESSORS_MAX,
+            bytes: STACK,
+            guard: GUARD,
+        }
     }
 
     fn start(&self) -> usize {
@@ -144,12 +165,18 @@ impl Memory {
 
     /// A block of pool: 16-byte aligned, never the same twice in a run; NULL if the pool is spent.
     pub(super) fn take_pool(&mut self, bytes: usize) -> *mut u8 {
-        let size = bytes.next_multiple_of(16);
-        if bytes == 0 || size > POOL_BYTES - self.pool_used {
+        self.take_pool_aligned(bytes, 16)
+    }
+
+    /// As [`Memory::take_pool`], aligned to a power of two up to a page. Its pages are contiguous for a device.
+    pub(super) fn take_pool_aligned(&mut self, bytes: usize, align: usize) -> *mut u8 {
+        debug_assert!(align.is_power_of_two() && (16..=PAGE).contains(&align));
+        let first = self.pool_used.next_multiple_of(align);
+        if bytes == 0 || first > POOL_BYTES || bytes > POOL_BYTES - first {
             return std::ptr::null_mut();
         }
-        let address = self.at(POOL_AT + self.pool_used);
-        self.pool_used += size;
+        let address = self.at(POOL_AT + first);
+        self.pool_used = (first + bytes).next_multiple_of(16).min(POOL_BYTES);
         // SAFETY: the block lies inside the pool's region, behind every block given out before.
         unsafe { address.write_bytes(FRESH, bytes) };
         if self.block_count < BLOCKS_MAX {
@@ -213,6 +240,21 @@ impl Memory {
     /// The SrbExtension of a slot.
     pub(super) fn srb_extension(&self, slot: usize) -> *mut u8 {
         self.at(SLOTS_AT + slot * SLOT + SRB_EXTENSION_AT)
+    }
+
+    /// The one logical unit's extension.
+    pub(super) fn logical_unit(&self) -> *mut u8 {
+        self.at(LOGICAL_UNIT_AT)
+    }
+
+    /// The registry buffer.
+    pub(super) fn registry_buffer(&self) -> *mut u8 {
+        self.at(REGISTRY_AT)
+    }
+
+    /// Where the MDL of a slot's buffer is.
+    pub(super) fn mdl(&self, slot: usize) -> *mut u8 {
+        self.at(MDLS_AT + slot * MDL)
     }
 
     /// The data buffer of a slot, page-aligned.

@@ -52,7 +52,10 @@ mod timer;
 
 pub use abandoned::on_abandoned_stack;
 pub use entry::Abi;
+pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+pub use port::compiled::{LIMITS, Limits};
 pub use state::End;
 
 use std::ffi::c_void;
@@ -108,10 +111,40 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.run(driver, scenario)
     }
 
+    /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
+    pub fn observe(&mut self, on: bool) {
+        self.inner.observe(on);
+    }
+
     /// The sink.
     pub fn sink(&mut self) -> &mut S {
         self.inner.sink()
     }
+
+    /// Where the processors' stacks lie.
+    #[must_use]
+    pub fn stacks(&self) -> StackLayout {
+        self.inner.stacks()
+    }
+
+    /// Bytes of the device's register range.
+    #[must_use]
+    pub fn register_bytes(&self) -> usize {
+        self.inner.register_bytes()
+    }
+}
+
+/// The processors' stacks, one behind another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackLayout {
+    /// Address of the first one's guard.
+    pub start: usize,
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of each, its guard included.
+    pub bytes: usize,
+    /// Bytes at the low end of each that fault when they are touched.
+    pub guard: usize,
 }
 
 impl<S: Sink + 'static> fmt::Debug for Machine<S> {

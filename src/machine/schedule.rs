@@ -10,7 +10,7 @@ use super::policy::Chooser;
 use super::port::Port;
 use super::processor::Status;
 use super::state::{State, TICK_NS};
-use crate::event::{PROCESSORS_MAX, Sink};
+use crate::event::{PROCESSORS_MAX, Point, Sink};
 use crate::scenario::{DECISIONS_MAX, Decision, Policy};
 
 /// Decision points that one run may pass; a run past it is a hang. Of a million random runs of the NVMe core
@@ -39,6 +39,8 @@ pub(super) struct Schedule {
     decision_at: u64,
     /// Where it must end for the sake of others.
     yield_at: u64,
+    /// The sink is told of every point, which takes the slow path.
+    pub(super) observed: bool,
 }
 
 impl Default for Schedule {
@@ -53,6 +55,7 @@ impl Default for Schedule {
             passed: 0,
             decision_at: u64::MAX,
             yield_at: QUANTUM,
+            observed: false,
         }
     }
 }
@@ -79,10 +82,9 @@ impl Schedule {
     }
 
     fn arm(&mut self) {
-        self.armed = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        if self.chooser.priorities().is_some() {
-            self.armed = 1;
-        }
+        let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
+        let every = self.observed || self.chooser.priorities().is_some();
+        self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
     }
 
@@ -159,11 +161,20 @@ struct Departures {
 }
 
 impl Departures {
-    fn add(&mut self, departure: Departure) {
-        if self.count < self.items.len() {
-            self.items[self.count] = departure;
-            self.count += 1;
+    /// Adds it if it exists. Written either way: which processors can go on is as good as random, so a branch on it
+    /// would be mispredicted half of the time.
+    #[inline]
+    fn add(&mut self, departure: Departure, exists: bool) {
+        if let Some(item) = self.items.get_mut(self.count) {
+            *item = departure;
+            self.count += usize::from(exists);
         }
+    }
+
+    /// The one that `choice` names.
+    fn chosen(&self, choice: u8) -> Option<Departure> {
+        let index = usize::from(choice).checked_rem(self.count)?;
+        self.items.get(index).copied()
     }
 }
 
@@ -184,8 +195,13 @@ impl<S: Sink + 'static> Port<S> {
     #[cold]
     fn point_slow(self) {
         let departure = self.act(|s| {
-            s.run_due();
+            if s.time >= s.due {
+                s.run_due();
+            }
             let account = s.schedule.settle();
+            if s.schedule.observed {
+                s.tell_point();
+            }
             if s.schedule.spent() {
                 s.hang();
             }
@@ -206,13 +222,11 @@ impl<S: Sink + 'static> Port<S> {
 }
 
 impl<S: Sink> State<S> {
-    /// The departure that `choice` names among those that exist now; notes a switch for the drive loop.
+    /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
     fn depart(&mut self, choice: u8) -> Option<Departure> {
-        let departures = self.departures();
-        if departures.count == 0 {
-            return None;
-        }
-        let departure = departures.items[usize::from(choice) % departures.count];
+        let mut departures = Departures::default();
+        self.list(&mut departures);
+        let departure = departures.chosen(choice)?;
         if let Departure::Switch(processor) = departure {
             self.switch_to(processor);
         }
@@ -231,7 +245,8 @@ impl<S: Sink> State<S> {
     /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
     /// could, a change point lets time leap instead.
     fn rank(&mut self, account: Account) -> Option<Departure> {
-        let departures = self.departures();
+        let mut departures = Departures::default();
+        self.list(&mut departures);
         let current = self.current;
         let priorities = self.schedule.chooser.priorities()?;
         let change = account.departure.is_some() || account.over;
@@ -275,26 +290,52 @@ impl<S: Sink> State<S> {
         self.schedule_next = Some(processor);
     }
 
-    fn departures(&self) -> Departures {
+    /// Tells the sink what could be chosen here.
+    fn tell_point(&mut self) {
+        let (time, due) = (self.time, self.due);
+        let processor = self.current as u8;
+        let mut point = Point { time, due, processor, ..Point::default() };
         let mut departures = Departures::default();
+        self.list(&mut departures);
+        for departure in &departures.items[..departures.count] {
+            match departure {
+                Departure::Interrupt(_) => point.interrupts += 1,
+                Departure::Switch(processor) => point.processors |= 1 << processor,
+                Departure::Hasten => {}
+            }
+        }
+        let mut busy = [(0, 0); PROCESSORS_MAX];
+        let mut count = 0;
+        for (number, processor) in self.processors[..self.processor_count].iter().enumerate() {
+            if processor.status != Status::Idle && number != self.current {
+                busy[count] = (processor.preempted, number as u32 + 1);
+                count += 1;
+            }
+        }
+        busy[..count].sort_unstable();
+        point.preempted =
+            busy[..count].iter().rev().fold(0, |order, (_, number)| order << 4 | number);
+        self.sink.passes(&point);
+    }
+
+    /// Adds what exists now. In place: a table of bytes that is copied just after it was written stalls.
+    #[inline]
+    fn list(&self, departures: &mut Departures) {
         let mut pending = self.deliverable(self.current);
         for _ in 0..4 {
             let Some(message) = Delivery::first(pending) else { break };
-            departures.add(Departure::Interrupt(message));
+            departures.add(Departure::Interrupt(message), true);
             pending &= pending - 1;
         }
         for processor in 0..self.processor_count {
-            if processor != self.current && self.can_go_on(processor) {
-                departures.add(Departure::Switch(processor as u8));
-            }
+            let exists = processor != self.current && self.can_go_on(processor);
+            departures.add(Departure::Switch(processor as u8), exists);
         }
-        if self.due != u64::MAX {
-            departures.add(Departure::Hasten);
-        }
-        departures
+        departures.add(Departure::Hasten, self.due != u64::MAX);
     }
 
     /// Whether resuming the processor would get anywhere.
+    #[inline]
     pub(super) fn can_go_on(&self, processor: usize) -> bool {
         match self.processors[processor].status {
             Status::Busy => true,
@@ -306,6 +347,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Whether an idle processor has something to do.
+    #[inline]
     pub(super) fn has_work(&self, processor: usize) -> bool {
         let p = &self.processors[processor];
         !p.tasks.is_empty() || self.has_deferred(processor) || self.deliverable(processor) != 0

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::html::escape;
 use super::moment::Edge;
+use super::timeline::Class;
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 260.0;
@@ -13,8 +14,8 @@ const NODE_WIDTH: f64 = 116.0;
 const NODE_HEIGHT: f64 = 30.0;
 
 /// Draws the edges, numbered from 1 in their order.
-pub(super) fn draw(edges: &[&Edge]) -> String {
-    let mut nodes: Vec<(&str, &str)> = Vec::new();
+pub(super) fn draw(edges: &[Edge]) -> String {
+    let mut nodes: Vec<(&str, Class)> = Vec::new();
     for edge in edges {
         for holding in [&edge.first, &edge.second] {
             if !nodes.iter().any(|node| node.0 == holding.lock) {
@@ -41,8 +42,9 @@ pub(super) fn draw(edges: &[&Edge]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             svg,
-            "<rect class=\"lock {class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{NODE_WIDTH}\" \
+            "<rect class=\"lock {}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{NODE_WIDTH}\" \
              height=\"{NODE_HEIGHT}\" rx=\"6\"/>\n<text class=\"node\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+            class.name(),
             x - NODE_WIDTH / 2.0,
             y - NODE_HEIGHT / 2.0,
             y + 5.0,

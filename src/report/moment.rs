@@ -1,23 +1,24 @@
 //! The moment at which a rule was broken: who held what, who waited for what, and how it came to be held.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::timeline::Class;
 use super::words;
 use crate::event::{Event, Kind, Lock, LockApi, PROCESSORS_MAX, Routine};
 
 /// A lock that a processor holds or waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
     /// Which.
     pub lock: String,
     /// Its class, for the colour.
-    pub class: &'static str,
+    pub class: Class,
     /// Which processor.
     pub processor: u8,
     /// It waits, and does not hold.
     pub waits: bool,
     /// By which routine.
-    pub by: &'static str,
+    pub by: String,
     /// Where in the driver; empty for StorPort itself.
     pub site: String,
     /// The callbacks that were under way, outermost first.
@@ -29,7 +30,7 @@ pub struct Holding {
 }
 
 /// One order in which a run took two locks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// Held already.
     pub held: String,
@@ -97,10 +98,10 @@ impl Follow {
         let path = &self.paths[usize::from(event.processor) % PROCESSORS_MAX];
         let holding = Holding {
             lock: lock.to_string(),
-            class: super::timeline::class(lock),
+            class: Class::of(lock),
             processor: event.processor,
             waits,
-            by: words::by(api).trim_start_matches(" by "),
+            by: words::by(api).trim_start_matches(" by ").to_owned(),
             site: words::place(event.site),
             path: path
                 .iter()

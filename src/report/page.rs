@@ -4,66 +4,85 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::breach::Breach;
 use super::html::{document, escape, json};
-use super::moment::{self, Edge, Holding, Moment};
+use super::moment::{Edge, Holding};
 use super::source::{self, Excerpt};
-use super::{Story, graph, words};
-use crate::event::Kind;
-use crate::rules::{Family, Finding, Rule, RuleId, Severity};
+use super::told::Told;
+use super::{graph, words};
+use crate::rules::{Rule, RuleId};
+use crate::storport::Irql;
 
-/// Renders a story. `folders` are where source files are looked for; `index` is the page to go back to.
+/// What a page is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The run.
+    pub told: &'a Told,
+    /// The driver, as people call it.
+    pub driver: &'a str,
+    /// The scenario as RON.
+    pub scenario: &'a str,
+    /// The command that replays it.
+    pub replay: &'a str,
+    /// Where source files are looked for.
+    pub folders: &'a [PathBuf],
+    /// The page to go back to.
+    pub index: Option<&'a str>,
+}
+
+/// Renders a page.
 #[must_use]
-pub fn render(story: &Story<'_>, folders: &[PathBuf], index: Option<&str>) -> String {
-    let moment = moment::at(story.events, story.moment());
+pub fn render(page: &Page<'_>) -> String {
+    let told = page.told;
     let mut body = String::new();
-    let title = if let Some(finding) = story.finding() {
-        let rule = finding.rule.rule();
-        head(&mut body, story, finding, index);
-        body.push_str("<main>\n");
-        why(&mut body, rule);
-        picture(&mut body, story);
-        holdings(&mut body, &moment.holdings);
-        orders(&mut body, story, finding, &moment);
-        sources(&mut body, finding, folders);
-        format!("{}: {}", rule.id, rule.sentence)
-    } else {
-        let title = format!("{}: no rule was broken", story.driver);
-        let _ = writeln!(body, "<header><h1>{}</h1></header>\n<main>", escape(&title));
-        picture(&mut body, story);
-        title
+    let title = match told.subject() {
+        Some(breach) => {
+            let rule = RuleId::from_id(&breach.rule).map(RuleId::rule);
+            head(&mut body, page, breach, rule);
+            body.push_str("<main>\n");
+            why(&mut body, rule);
+            picture(&mut body, told);
+            holdings(&mut body, &told.holdings);
+            orders(&mut body, &told.orders);
+            sources(&mut body, breach, page.folders);
+            format!("{}: {}", breach.rule, rule.map_or("", |rule| rule.sentence))
+        }
+        None => {
+            let title = format!("{}: no rule was broken", page.driver);
+            let _ = writeln!(body, "<header><h1>{}</h1></header>\n<main>", escape(&title));
+            picture(&mut body, told);
+            title
+        }
     };
-    replay(&mut body, story);
+    replay(&mut body, page);
     body.push_str("</main>\n");
     let _ = write!(body, "<script>\n{}</script>\n", include_str!("timeline.js"));
     document(&title, body)
 }
 
 /// The title, the verdict, and where it was.
-fn head(body: &mut String, story: &Story<'_>, finding: &Finding, index: Option<&str>) {
-    let rule = finding.rule.rule();
-    let back = index.map_or_else(String::new, |page| {
+fn head(body: &mut String, page: &Page<'_>, breach: &Breach, rule: Option<&Rule>) {
+    let back = page.index.map_or_else(String::new, |page| {
         format!("<a class=\"back\" href=\"{}\">all findings</a>", escape(page))
     });
-    let locks: Vec<String> = finding.locks.iter().flatten().map(ToString::to_string).collect();
-    let other = finding.other_site.map(words::place).filter(|site| !site.is_empty());
     let mut facts = vec![
-        ("driver", story.driver.to_owned()),
-        ("callback path", finding.path.to_string()),
-        ("site", finding.site.to_string()),
+        ("driver", page.driver.to_owned()),
+        ("callback path", breach.callbacks()),
+        ("site", breach.site.clone()),
     ];
-    facts.extend(other.map(|site| ("other site", site)));
-    if !locks.is_empty() {
-        facts.push(("locks", locks.join(", ")));
+    facts.extend(breach.other_site.clone().map(|site| ("other site", site)));
+    if !breach.locks.is_empty() {
+        facts.push(("locks", breach.locks.join(", ")));
     }
-    facts.push(("processor", format!("{} at {}", finding.processor, finding.irql)));
-    facts.push(("virtual time", words::microseconds(finding.time)));
+    facts.push(("processor", format!("{} at {}", breach.processor, Irql(breach.irql))));
+    facts.push(("virtual time", words::microseconds(breach.time_ns)));
     let _ = write!(
         body,
         "<header>{back}<p class=\"verdict {severity}\">{severity}</p>\
          <h1><code>{}</code> {}</h1>\n<dl class=\"facts\">\n",
-        escape(rule.id),
-        escape(rule.sentence),
-        severity = finding.severity,
+        escape(&breach.rule),
+        escape(rule.map_or("", |rule| rule.sentence)),
+        severity = breach.severity,
     );
     for (name, value) in facts {
         let _ = writeln!(body, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
@@ -72,7 +91,8 @@ fn head(body: &mut String, story: &Story<'_>, finding: &Finding, index: Option<&
 }
 
 /// What the catalogue says.
-fn why(body: &mut String, rule: &Rule) {
+fn why(body: &mut String, rule: Option<&Rule>) {
+    let Some(rule) = rule else { return };
     let _ = write!(
         body,
         "<section><h2>Why it matters</h2>\n<p>{}</p>\n<dl class=\"facts\">\n",
@@ -95,8 +115,7 @@ fn why(body: &mut String, rule: &Rule) {
 }
 
 /// The timeline: its data, and the place where the script draws it.
-fn picture(body: &mut String, story: &Story<'_>) {
-    let data = super::picture(story);
+fn picture(body: &mut String, told: &Told) {
     let _ = write!(
         body,
         "<section><h2>What happened</h2>\n\
@@ -108,7 +127,7 @@ fn picture(body: &mut String, story: &Story<'_>) {
          <div id=\"events\"></div>\n\
          <noscript>The picture needs JavaScript; all else on this page does not.</noscript>\n\
          <script type=\"application/json\" id=\"run\">{}</script></section>\n",
-        json(&data)
+        json(&told.timeline)
     );
 }
 
@@ -126,8 +145,9 @@ fn holdings(body: &mut String, holdings: &[Holding]) {
         let Holding { lock, class, processor, waits, by, site, path, .. } = holding;
         let _ = writeln!(
             body,
-            "<tr><td>{processor}</td><td><span class=\"chip {class}\">{}</span></td><td>{}</td><td>{}</td>\
+            "<tr><td>{processor}</td><td><span class=\"chip {}\">{}</span></td><td>{}</td><td>{}</td>\
              <td>{}</td><td><code>{}</code></td></tr>",
+            class.name(),
             escape(lock),
             if *waits { "waits for it" } else { "holds it" },
             escape(by),
@@ -139,46 +159,20 @@ fn holdings(body: &mut String, holdings: &[Holding]) {
 }
 
 /// For order cycles and deadlocks: the graph, and how each lock came to be wanted.
-fn orders(body: &mut String, story: &Story<'_>, finding: &Finding, moment: &Moment) {
-    let named: Vec<String> = finding.locks.iter().flatten().map(ToString::to_string).collect();
-    let waits: Vec<String> = story
-        .events
-        .iter()
-        .filter_map(|event| match event.kind {
-            Kind::Deadlocked { lock, .. } => Some(lock.to_string()),
-            _ => None,
-        })
-        .collect();
-    if !is_about_order(finding.rule) && waits.is_empty() {
-        return;
-    }
-    let concerned = |lock: &String| named.contains(lock) || waits.contains(lock);
-    let edges: Vec<&Edge> = moment
-        .edges
-        .iter()
-        .filter(|edge| concerned(&edge.held) && concerned(&edge.wanted))
-        .collect();
+fn orders(body: &mut String, edges: &[Edge]) {
     if edges.is_empty() {
         return;
     }
     let _ = write!(
         body,
         "<section><h2>Which lock after which</h2>\n<div class=\"orders\">{}<ol>\n",
-        graph::draw(&edges)
+        graph::draw(edges)
     );
     for edge in edges {
-        let _ = write!(
-            body,
-            "<li>{}{}</li>",
-            stack("held", &edge.first),
-            stack("wanted", &edge.second)
-        );
+        let (first, second) = (stack("held", &edge.first), stack("wanted", &edge.second));
+        let _ = writeln!(body, "<li>{first}{second}</li>");
     }
     body.push_str("</ol></div></section>\n");
-}
-
-fn is_about_order(rule: RuleId) -> bool {
-    matches!(rule.rule().family, Family::Order | Family::Interrupt)
 }
 
 /// How a lock was taken: its callbacks, innermost first, as debuggers write stacks.
@@ -188,7 +182,7 @@ fn stack(verb: &str, holding: &Holding) -> String {
     format!(
         "<p>{verb} <span class=\"chip {}\">{}</span> on processor {} at <code>{}</code><br>\
          <span class=\"path\">in {}</span></p>",
-        holding.class,
+        holding.class.name(),
         escape(&holding.lock),
         holding.processor,
         escape(site),
@@ -199,11 +193,10 @@ fn stack(verb: &str, holding: &Holding) -> String {
     )
 }
 
-fn sources(body: &mut String, finding: &Finding, folders: &[PathBuf]) {
-    let sites = [Some(finding.site), finding.other_site];
+fn sources(body: &mut String, breach: &Breach, folders: &[PathBuf]) {
     let mut excerpts: Vec<Excerpt> = Vec::new();
-    for site in sites.into_iter().flatten() {
-        if let Some(excerpt) = source::around(&site.to_string(), folders)
+    for site in std::iter::once(&breach.site).chain(&breach.other_site) {
+        if let Some(excerpt) = source::around(site, folders)
             && !excerpts.contains(&excerpt)
         {
             excerpts.push(excerpt);
@@ -225,26 +218,24 @@ fn sources(body: &mut String, finding: &Finding, folders: &[PathBuf]) {
     body.push_str("</section>\n");
 }
 
-fn replay(body: &mut String, story: &Story<'_>) {
+fn replay(body: &mut String, page: &Page<'_>) {
     let _ = write!(
         body,
         "<section><h2>See it again</h2>\n<pre class=\"command\">{}</pre>\n\
          <details><summary>The scenario</summary><pre>{}</pre></details>",
-        escape(story.replay),
-        escape(story.scenario)
+        escape(page.replay),
+        escape(page.scenario)
     );
-    let subject = story.finding();
-    let others: Vec<_> = story.findings.iter().filter(|&found| Some(found) != subject).collect();
-    if !others.is_empty() {
+    if let Some(others) = page.told.breaches.get(1..).filter(|others| !others.is_empty()) {
         body.push_str("\n<h3>The same run also broke</h3>\n<ul>\n");
         for other in others {
-            let kind = if other.severity == Severity::Error { "error" } else { "warning" };
             let _ = writeln!(
                 body,
-                "<li><code>{}</code> ({kind}): {} at <code>{}</code></li>",
-                escape(other.rule.rule().id),
-                escape(other.rule.rule().sentence),
-                escape(&other.site.to_string())
+                "<li><code>{}</code> ({}) in {} at <code>{}</code></li>",
+                escape(&other.rule),
+                other.severity,
+                escape(&other.callbacks()),
+                escape(&other.site)
             );
         }
         body.push_str("</ul>\n");

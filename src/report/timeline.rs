@@ -4,14 +4,14 @@
 //! nothing happens and then has a hundred events in a microsecond. Every processor has a lane; in it lie its IRQL
 //! as a step line, callbacks as bars nested by depth, and locks as bars from request through wait to release.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::event::{Event, Interrupts, Kind, Lock, LockApi, PROCESSORS_MAX, Routine};
 use crate::rules::Finding;
 
 /// A run, laid out.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Number of events: the length of the axis.
     pub length: usize,
@@ -28,7 +28,7 @@ pub struct Timeline {
 }
 
 /// One processor.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lane {
     /// Its number.
     pub processor: u8,
@@ -45,7 +45,7 @@ pub struct Lane {
 }
 
 /// A callback under way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bar {
     /// Its name and what it is about.
     pub label: String,
@@ -60,12 +60,12 @@ pub struct Bar {
 }
 
 /// A lock, from request to release.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockBar {
     /// Which.
     pub label: String,
-    /// Its class, for the colour: `startio`, `interrupt`, `message`, `dpc`, `executive`.
-    pub class: &'static str,
+    /// Its class, for the colour.
+    pub class: Class,
     /// By StorPort around a callback, not by the driver.
     pub port: bool,
     /// The row in its lane.
@@ -85,10 +85,10 @@ pub struct LockBar {
 }
 
 /// What led to what.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrow {
-    /// `interrupt`, `dpc` or `timer`.
-    pub kind: &'static str,
+    /// Of what kind.
+    pub kind: Link,
     /// In words.
     pub label: String,
     /// The lane and event of the cause.
@@ -98,10 +98,10 @@ pub struct Arrow {
 }
 
 /// A broken rule.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The rule.
-    pub rule: &'static str,
+    pub rule: String,
     /// Only a warning.
     pub warning: bool,
     /// In words.
@@ -113,7 +113,7 @@ pub struct Mark {
 }
 
 /// An event in words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Its lane.
     pub processor: u8,
@@ -143,11 +143,11 @@ pub fn lay_out<'a>(events: &[Event], findings: impl IntoIterator<Item = &'a Find
 
 fn mark(events: &[Event], finding: &Finding) -> Mark {
     Mark {
-        rule: finding.rule.rule().id,
+        rule: finding.rule.rule().id.to_owned(),
         warning: finding.severity == crate::rules::Severity::Warning,
         text: finding.to_string(),
         processor: finding.processor,
-        at: super::moment_of(events, finding),
+        at: super::told::moment_of(events, finding),
     }
 }
 
@@ -162,20 +162,62 @@ fn row(event: &Event) -> Row {
 }
 
 /// The class of a lock, by which it is coloured.
-#[must_use]
-pub fn class(lock: Lock) -> &'static str {
-    match lock {
-        Lock::StartIo => "startio",
-        Lock::Interrupt => "interrupt",
-        Lock::Message(_) => "message",
-        Lock::Dpc(_) => "dpc",
-        Lock::Executive(_) => "executive",
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// StartIo.
+    StartIo,
+    /// Interrupt.
+    Interrupt,
+    /// A message's.
+    Message,
+    /// A STOR_DPC's.
+    Dpc,
+    /// An executive spin lock.
+    Executive,
+}
+
+impl Class {
+    /// That of a lock.
+    #[must_use]
+    pub fn of(lock: Lock) -> Class {
+        match lock {
+            Lock::StartIo => Class::StartIo,
+            Lock::Interrupt => Class::Interrupt,
+            Lock::Message(_) => Class::Message,
+            Lock::Dpc(_) => Class::Dpc,
+            Lock::Executive(_) => Class::Executive,
+        }
     }
+
+    /// Its name in style sheets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::StartIo => "startio",
+            Class::Interrupt => "interrupt",
+            Class::Message => "message",
+            Class::Dpc => "dpc",
+            Class::Executive => "executive",
+        }
+    }
+}
+
+/// What an arrow stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// The device interrupts.
+    Interrupt,
+    /// A DPC is issued.
+    Dpc,
+    /// A timer expires.
+    Timer,
 }
 
 /// A cause whose effect has not come yet.
 struct Cause {
-    kind: &'static str,
+    kind: Link,
     label: String,
     from: (u8, usize),
     /// The callback that it leads to, and on which processor if that is known.
@@ -276,7 +318,7 @@ impl Layout {
         let row = self.free_row(lane);
         let bar = LockBar {
             label: lock.to_string(),
-            class: class(lock),
+            class: Class::of(lock),
             port: api == LockApi::Port,
             row,
             asked: at,
@@ -336,23 +378,23 @@ impl Layout {
         let from = (event.processor, at);
         let (kind, routine, subject, target) = match event.kind {
             Kind::InterruptRaised { message, target } => {
-                ("interrupt", Routine::MessageInterrupt, u16::from(message), Some(target))
+                (Link::Interrupt, Routine::MessageInterrupt, u16::from(message), Some(target))
             }
             Kind::DpcIssued { dpc: Some(dpc), queued: true, target } => {
-                ("dpc", Routine::Dpc, u16::from(dpc), Some(target))
+                (Link::Dpc, Routine::Dpc, u16::from(dpc), Some(target))
             }
             Kind::DpcCancelled { dpc: Some(dpc), removed: true } => {
                 let dpc = u16::from(dpc);
                 self.causes.retain(|cause| (cause.routine, cause.subject) != (Routine::Dpc, dpc));
                 return;
             }
-            Kind::TimerExpired { timer: 0 } => ("timer", Routine::Timer, 0, None),
-            Kind::TimerExpired { timer } => ("timer", Routine::TimerEx, u16::from(timer), None),
+            Kind::TimerExpired { timer: 0 } => (Link::Timer, Routine::Timer, 0, None),
+            Kind::TimerExpired { timer } => (Link::Timer, Routine::TimerEx, u16::from(timer), None),
             _ => return,
         };
         let label = words::what(event);
         let routine =
-            if kind == "interrupt" && self.by_line { Routine::Interrupt } else { routine };
+            if kind == Link::Interrupt && self.by_line { Routine::Interrupt } else { routine };
         self.causes.push(Cause { kind, label, from, routine, subject, target });
     }
 
@@ -448,6 +490,6 @@ mod tests {
         ]);
         let arrows = lay_out(&run, []).arrows;
         assert_eq!(arrows.len(), 1);
-        assert_eq!((arrows[0].kind, arrows[0].from, arrows[0].to), ("dpc", (0, 0), (1, 3)));
+        assert_eq!((arrows[0].kind, arrows[0].from, arrows[0].to), (Link::Dpc, (0, 0), (1, 3)));
     }
 }

@@ -28,6 +28,8 @@ pub(super) use {ddi, drivers, storport};
 
 /// How grave a broken rule is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(rename_all = "lowercase"))]
 pub enum Severity {
     /// The documented contract is broken, but this run survives.
     Warning,

@@ -179,7 +179,7 @@ pub(super) const FREE_UNKNOWN: Rule = Rule {
 };
 
 /// The DDIs that this file has something to say of, a bit each: the test that nearly every call passes.
-const WATCHED: u128 = bits(&[
+const WATCHED: [u64; 4] = bits(&[
     Ddi::EnablePassiveInitialization,
     Ddi::GetUncachedExtension,
     Ddi::FreeDeviceBase,
@@ -191,15 +191,16 @@ const WATCHED: u128 = bits(&[
     Ddi::GetMsiInfo,
     Ddi::RequestTimerCall,
     Ddi::FreePool,
+    Ddi::ExFreePool,
     Ddi::AllocatePool,
     Ddi::StallExecution,
 ]);
 
-const fn bits(ddis: &[Ddi]) -> u128 {
-    let mut bits = 0;
+const fn bits(ddis: &[Ddi]) -> [u64; 4] {
+    let mut bits = [0; 4];
     let mut index = 0;
     while index < ddis.len() {
-        bits |= 1 << ddis[index] as u8;
+        bits[ddis[index] as usize / 64] |= 1 << (ddis[index] as u8 % 64);
         index += 1;
     }
     bits
@@ -211,7 +212,7 @@ const NO_PERF_DATA: u32 = 2;
 /// Whether a call needs a closer look, by this family or [`time`](super::time).
 #[inline]
 pub(super) const fn is_watched(ddi: Ddi) -> bool {
-    WATCHED >> (ddi as u8) & 1 != 0
+    WATCHED[ddi as usize / 64] >> (ddi as u8 % 64) & 1 != 0
 }
 
 /// A call of a watched DDI.
@@ -237,7 +238,9 @@ pub(super) fn called(p: &Processor, ddi: Ddi, argument: u32, result: u32) -> Opt
         Ddi::Notification if !is_documented(NotificationType(argument)) => RuleId::DdiNotification,
         Ddi::GetMsiInfo if routine == Routine::MessageInterrupt => RuleId::DdiMsiInfo,
         Ddi::RequestTimerCall if result == 0 && argument != 0 => RuleId::TimerRoutineMissing,
-        Ddi::FreePool if result == StorStatus::INVALID_PARAMETER.0 => RuleId::PoolFreeUnknown,
+        Ddi::FreePool | Ddi::ExFreePool if result == StorStatus::INVALID_PARAMETER.0 => {
+            RuleId::PoolFreeUnknown
+        }
         _ => return None,
     };
     Some(Verdict::of(rule))

@@ -11,6 +11,7 @@
 
 use super::catalogue::{Family, Rule, Severity, drivers};
 use super::finding::{FINDING_LOCKS_MAX, Path, site_rank};
+use super::order::Kinds;
 use super::state::State;
 use crate::event::{Event, Lock, PROCESSORS_MAX, Site};
 
@@ -105,11 +106,17 @@ impl Circle {
         whole.then(|| self.told())
     }
 
-    /// The circle, beginning with the processor whose site comes first in an order that no schedule changes.
+    /// The circle, beginning with the processor whose site comes first in an order that no schedule changes: the
+    /// order of [`graph`](super::graph), whose cycle is the same bug seen without the meeting.
     fn told(&mut self) -> Deadlock {
         let waits = &mut self.waits[..usize::from(self.count)];
-        let rank = |wait: &Wait| (site_rank(wait.site), wait.path.routines().first().copied());
-        let first = (0..waits.len()).min_by_key(|&i| rank(&waits[i])).unwrap_or(0);
+        let rank = |at: usize| {
+            let wait = &waits[at];
+            // What it holds is what the one before it in the circle waits for.
+            let held = waits[(at + waits.len() - 1) % waits.len()].lock;
+            (site_rank(wait.site), Kinds::of(held).0, wait.path.routines().first().copied())
+        };
+        let first = (0..waits.len()).min_by_key(|&at| rank(at)).unwrap_or(0);
         waits.rotate_left(first);
         let mut locks = [None; FINDING_LOCKS_MAX];
         for (slot, wait) in locks.iter_mut().zip(waits.iter()) {

@@ -1,7 +1,6 @@
 //! A finding: which rule was broken, where, and with which locks. Data; every report renders it.
 
 use core::fmt;
-use core::panic::Location;
 
 use super::catalogue::{RuleId, Severity};
 use crate::event::{DEPTH_MAX, Lock, Routine, Site};
@@ -104,6 +103,30 @@ impl Finding {
         hash.site(self.site);
         hash.0
     }
+
+    /// What makes two findings one bug to somebody who sorts them: [`Finding::id`], but that a deadlock is the same
+    /// bug as the cycle of lock orders that it came of. Which of the two a run shows is the schedule's doing:
+    /// whether the processors met.
+    #[must_use]
+    pub fn bug(&self) -> u64 {
+        if !matches!(self.rule, RuleId::LockCycle | RuleId::RunDeadlock) {
+            return self.id();
+        }
+        let mut kinds = self.locks.map(|lock| lock.map_or(0, kind_byte));
+        kinds.sort_unstable();
+        let mut hash = Fnv::new();
+        hash.bytes(b"circle");
+        for byte in kinds {
+            hash.byte(byte);
+        }
+        for routine in self.path.routines() {
+            hash.byte(*routine as u8);
+        }
+        hash.byte(0xFF);
+        hash.site(self.site);
+        hash.site(self.other_site.unwrap_or_default());
+        hash.0
+    }
 }
 
 impl fmt::Display for Finding {
@@ -149,14 +172,17 @@ impl Fnv {
         self.byte(0);
     }
 
+    fn line(&mut self, file: &str, line: u32) {
+        self.bytes(base_name(file));
+        self.bytes(&line.to_le_bytes());
+    }
+
     /// File name without folders, because those differ between hosts, and line.
     fn site(&mut self, site: Site) {
         match site {
             Site::Port => self.byte(0),
-            Site::Source(location) => {
-                self.bytes(base_name(location));
-                self.bytes(&location.line().to_le_bytes());
-            }
+            Site::Source(location) => self.line(location.file(), location.line()),
+            Site::Told(at) => self.line(at.file, at.line),
             Site::Image(offset) => self.bytes(&offset.to_le_bytes()),
         }
     }
@@ -169,8 +195,8 @@ pub(super) fn site_rank(site: Site) -> u64 {
     hash.0
 }
 
-fn base_name(location: &Location<'static>) -> &'static [u8] {
-    let file = location.file().as_bytes();
+fn base_name(file: &str) -> &[u8] {
+    let file = file.as_bytes();
     match file.iter().rposition(|byte| matches!(byte, b'/' | b'\\')) {
         Some(slash) => &file[slash + 1..],
         None => file,

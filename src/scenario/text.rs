@@ -154,7 +154,7 @@ pub fn read(bytes: &[u8]) -> Result<Scenario, TextError> {
 }
 
 /// The parser's complaint, with the nearest name instead of all that there are.
-fn explain(error: &ron::Error) -> String {
+pub(crate) fn explain(error: &ron::Error) -> String {
     let (kind, found, known) = match error {
         ron::Error::NoSuchEnumVariant { outer, found, expected } => (outer, found, *expected),
         ron::Error::NoSuchStructField { outer, found, expected } => (outer, found, *expected),

@@ -30,6 +30,7 @@ macro_rules! ddis {
             /// From the `req.irql` line of each reference page; a routine whose page gives none has no
             /// limit here, because a rule must not invent one.
             #[must_use]
+            #[inline]
             pub const fn irql_limits(self) -> (Irql, Irql) {
                 match self { $(Ddi::$variant => ($low, $high),)* }
             }
@@ -38,6 +39,7 @@ macro_rules! ddis {
 }
 
 const PASSIVE: Irql = Irql::PASSIVE;
+const APC: Irql = Irql::APC;
 const DISPATCH: Irql = Irql::DISPATCH;
 const DEVICE: Irql = Irql::DEVICE_LOWEST;
 const HIGH: Irql = Irql::HIGH;
@@ -112,6 +114,93 @@ ddis! {
     KeRaiseIrql = "KeRaiseIrql", PASSIVE, HIGH;
     KeLowerIrql = "KeLowerIrql", PASSIVE, HIGH;
     KeGetCurrentIrql = "KeGetCurrentIrql", PASSIVE, HIGH;
+
+    // Routines that only compiled drivers reach; new ones go to the end, because event hashes count places.
+    /// A function code without a model, the code being the event's argument.
+    ExtendedFunction = "StorPortExtendedFunction", PASSIVE, HIGH;
+    AllocateMdl = "StorPortAllocateMdl", PASSIVE, DISPATCH;
+    FreeMdl = "StorPortFreeMdl", PASSIVE, DISPATCH;
+    BuildMdlForNonPagedPool = "StorPortBuildMdlForNonPagedPool", PASSIVE, DISPATCH;
+    GetOriginalMdl = "StorPortGetOriginalMdl", PASSIVE, HIGH;
+    LogSystemEvent = "StorPortLogSystemEvent", PASSIVE, HIGH;
+    GetActiveGroupCount = "StorPortGetActiveGroupCount", PASSIVE, DISPATCH;
+    GetActiveNodeCount = "StorPortGetActiveNodeCount", PASSIVE, DISPATCH;
+    GetNodeAffinity = "StorPortGetNodeAffinity", PASSIVE, DISPATCH;
+    GetHighestNodeNumber = "StorPortGetHighestNodeNumber", PASSIVE, DISPATCH;
+    AllocateContiguousMemory =
+        "StorPortAllocateContiguousMemorySpecifyCacheNode", PASSIVE, DISPATCH;
+    FreeContiguousMemory = "StorPortFreeContiguousMemorySpecifyCache", PASSIVE, DISPATCH;
+    SetPowerSettingNotificationGuids =
+        "StorPortSetPowerSettingNotificationGuids", PASSIVE, HIGH;
+    InvokeAcpiMethod = "StorPortInvokeAcpiMethod", PASSIVE, PASSIVE;
+    GetRequestInfo = "StorPortGetRequestInfo", PASSIVE, HIGH;
+    InitializeSListHead = "StorPortInitializeSListHead", PASSIVE, DISPATCH;
+    InterlockedFlushSList = "StorPortInterlockedFlushSList", PASSIVE, DISPATCH;
+    InterlockedPopEntrySList = "StorPortInterlockedPopEntrySList", PASSIVE, DISPATCH;
+    InterlockedPushEntrySList = "StorPortInterlockedPushEntrySList", PASSIVE, DISPATCH;
+    QueryDepthSList = "StorPortQueryDepthSList", PASSIVE, DISPATCH;
+    GetActivityIdSrb = "StorPortGetActivityIdSrb", PASSIVE, HIGH;
+    GetSystemPortNumber = "StorPortGetSystemPortNumber", PASSIVE, HIGH;
+    MarkDumpMemory = "StorPortMarkDumpMemory", PASSIVE, HIGH;
+    SetUnitAttributes = "StorPortSetUnitAttributes", PASSIVE, HIGH;
+    QueryPerformanceCounter = "StorPortQueryPerformanceCounter", PASSIVE, HIGH;
+    IsDeviceOperationAllowed = "StorPortIsDeviceOperationAllowed", PASSIVE, PASSIVE;
+    GetProcessorIndexFromNumber = "StorPortGetProcessorIndexFromNumber", PASSIVE, HIGH;
+    /// StorPortEtwEvent2, 4 and 8, with and without a channel.
+    EtwEvent = "StorPortEtwEvent", PASSIVE, DISPATCH;
+    EtwLogError = "StorPortEtwLogError", PASSIVE, HIGH;
+    IsCurrentOsInstallationUpgrade =
+        "StorPortIsCurrentOsInstallationUpgrade", PASSIVE, PASSIVE;
+    RegistryReadAdapterKey = "StorPortRegistryReadAdapterKey", PASSIVE, PASSIVE;
+    RegistryWriteAdapterKey = "StorPortRegistryWriteAdapterKey", PASSIVE, PASSIVE;
+    RegistryWrite = "StorPortRegistryWrite", PASSIVE, PASSIVE;
+    SetAdapterBusType = "StorPortSetAdapterBusType", PASSIVE, HIGH;
+    GetD3ColdSupport = "StorPortGetD3ColdSupport", PASSIVE, HIGH;
+    AllocateHostMemoryBuffer = "StorPortAllocateHostMemoryBuffer", PASSIVE, DISPATCH;
+    FreeHostMemoryBuffer = "StorPortFreeHostMemoryBuffer", PASSIVE, HIGH;
+    InterlockedInsertHeadList = "StorPortInterlockedInsertHeadList", PASSIVE, HIGH;
+    InterlockedInsertTailList = "StorPortInterlockedInsertTailList", PASSIVE, HIGH;
+    InterlockedRemoveHeadList = "StorPortInterlockedRemoveHeadList", PASSIVE, HIGH;
+    LogTelemetry = "StorPortLogTelemetry", PASSIVE, HIGH;
+    UpdateAdapterMaxIo = "StorPortUpdateAdapterMaxIO", PASSIVE, HIGH;
+    DelayExecution = "StorPortDelayExecution", PASSIVE, HIGH;
+    AllocateDmaMemory = "StorPortAllocateDmaMemory", PASSIVE, DISPATCH;
+    FreeDmaMemory = "StorPortFreeDmaMemory", PASSIVE, HIGH;
+    InitializeHighResolutionTimer = "StorPortInitializeHighResolutionTimer", PASSIVE, DISPATCH;
+    RequestHighResolutionTimer = "StorPortRequestHighResolutionTimer", PASSIVE, HIGH;
+    CancelHighResolutionTimer = "StorPortCancelHighResolutionTimer", PASSIVE, HIGH;
+    FreeHighResolutionTimer = "StorPortFreeHighResolutionTimer", PASSIVE, DISPATCH;
+    GetCurrentProcessorIndex = "StorPortGetCurrentProcessorIndex", PASSIVE, HIGH;
+    GetProcessorCount = "StorPortGetProcessorCount", PASSIVE, HIGH;
+    QueryConfiguration = "StorPortQueryConfiguration", PASSIVE, HIGH;
+    InitializeEvent = "StorPortInitializeEvent", PASSIVE, HIGH;
+    WaitForSingleObject = "StorPortWaitForSingleObject", PASSIVE, DISPATCH;
+    /// With no timeout or a timeout above zero.
+    WaitForSingleObjectWaiting = "StorPortWaitForSingleObject(wait)", PASSIVE, APC;
+    SetEvent = "StorPortSetEvent", PASSIVE, HIGH;
+    QueryDpcWatchdogInformation = "StorPortQueryDpcWatchdogInformation", DISPATCH, DISPATCH;
+    QueryTimerMinInterval = "StorPortQueryTimerMinInterval", PASSIVE, HIGH;
+    SetBusDataByOffset = "StorPortSetBusDataByOffset", PASSIVE, HIGH;
+    /// StorPortReadPortUchar and its kin.
+    ReadPort = "StorPortReadPort", PASSIVE, HIGH;
+    /// StorPortWritePortUchar and its kin.
+    WritePort = "StorPortWritePort", PASSIVE, HIGH;
+    GetLogicalUnit = "StorPortGetLogicalUnit", PASSIVE, HIGH;
+    KeTryToAcquireSpinLockAtDpcLevel = "KeTryToAcquireSpinLockAtDpcLevel", DISPATCH, HIGH;
+    KeSetEvent = "KeSetEvent", PASSIVE, DISPATCH;
+    KeWaitForSingleObject = "KeWaitForSingleObject", PASSIVE, DISPATCH;
+    /// With no timeout or a timeout above zero.
+    KeWaitForSingleObjectWaiting = "KeWaitForSingleObject(wait)", PASSIVE, APC;
+    KeDelayExecutionThread = "KeDelayExecutionThread", PASSIVE, APC;
+    /// ExAllocatePoolWithTag, ExAllocatePool2 and their kin, for nonpaged memory.
+    ExAllocatePool = "ExAllocatePool", PASSIVE, DISPATCH;
+    /// ExAllocatePoolWithTag and its kin, for paged memory.
+    ExAllocatePoolPaged = "ExAllocatePool(PagedPool)", PASSIVE, APC;
+    ExFreePool = "ExFreePool", PASSIVE, DISPATCH;
+    MmMapIoSpace = "MmMapIoSpace", PASSIVE, DISPATCH;
+    MmUnmapIoSpace = "MmUnmapIoSpace", PASSIVE, DISPATCH;
+    /// ExInterlockedInsertHeadList and its kin, which take a KSPIN_LOCK at any IRQL.
+    ExInterlocked = "ExInterlockedList", PASSIVE, HIGH;
 }
 
 impl core::fmt::Display for Ddi {

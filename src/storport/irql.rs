@@ -8,6 +8,8 @@ use core::fmt;
 /// See <https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-hardware-priorities>.
 #[repr(transparent)]
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "host", serde(transparent))]
 pub struct Irql(pub u8);
 
 impl Irql {

@@ -22,6 +22,8 @@ macro_rules! named {
         $(#[$doc])*
         #[repr(transparent)]
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "host", serde(transparent))]
         pub struct $type(pub $int);
 
         impl $type {

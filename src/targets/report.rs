@@ -117,13 +117,13 @@ fn frames(finding: &Finding) -> [String; 3] {
 
 /// The file without its folders, because those differ between hosts, and the line.
 fn site(site: Site) -> String {
+    if let Some(line) = site.source() {
+        let file = line.file.rsplit(['/', '\\']).next().unwrap_or_default();
+        return format!("{file}:{}", line.line);
+    }
     match site {
-        Site::Port => "storport.sys".to_owned(),
-        Site::Source(at) => {
-            let file = at.file().rsplit(['/', '\\']).next().unwrap_or_default();
-            format!("{file}:{}", at.line())
-        }
         Site::Image(offset) => format!("driver.sys:{offset:x}"),
+        _ => "storport.sys".to_owned(),
     }
 }
 

@@ -4,8 +4,9 @@ use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
 use crate::event::{EXECUTIVE_LOCKS_MAX, Handle, Kind, Lock, LockApi, LockMisuse, Sink, Site};
+use crate::machine::Abi;
 use crate::storport::lock::KlockQueueHandle;
-use crate::storport::{Executive, Irql, StorKspinLock};
+use crate::storport::{Ddi, Executive, Irql, StorKspinLock};
 
 /// Executive spin locks that the driver has used, by address.
 #[derive(Debug)]
@@ -13,7 +14,12 @@ pub(in super::super) struct Executives {
     addresses: [usize; EXECUTIVE_LOCKS_MAX],
     initialized: [bool; EXECUTIVE_LOCKS_MAX],
     count: usize,
+    /// By some bits of the address, which number it had when it was last looked for.
+    hints: [u8; HINTS],
 }
+
+/// Enough that the locks of a driver seldom share one.
+const HINTS: usize = 64;
 
 impl Executives {
     pub(in super::super) fn new() -> Self {
@@ -21,6 +27,7 @@ impl Executives {
             addresses: [0; EXECUTIVE_LOCKS_MAX],
             initialized: [false; EXECUTIVE_LOCKS_MAX],
             count: 0,
+            hints: [0; HINTS],
         }
     }
 
@@ -30,27 +37,34 @@ impl Executives {
     }
 
     /// The lock's number, a new one at first sight; the last one stands for all beyond the limit.
+    ///
+    /// The hint makes the answer one branch, which goes the same way whichever lock it is: a loop over the locks is
+    /// mispredicted after every switch of processors.
+    #[inline]
     fn number(&mut self, address: usize) -> usize {
+        let hint = usize::from(self.hints[address / align_of::<StorKspinLock>() % HINTS]);
+        if hint < self.count && self.addresses[hint] == address {
+            return hint;
+        }
+        self.search(address)
+    }
+
+    #[cold]
+    fn search(&mut self, address: usize) -> usize {
         let known = self.addresses[..self.count].iter().position(|&known| known == address);
-        known.unwrap_or_else(|| {
+        let number = known.unwrap_or_else(|| {
             if self.count < EXECUTIVE_LOCKS_MAX {
                 self.count += 1;
             }
             self.addresses[self.count - 1] = address;
             self.count - 1
-        })
+        });
+        self.hints[address / align_of::<StorKspinLock>() % HINTS] = number as u8;
+        number
     }
 }
 
 impl<S: Sink> State<S> {
-    fn executive(&mut self, lock: *mut StorKspinLock, site: Site) -> Lock {
-        let number = self.executives.number(lock.addr());
-        if !self.executives.initialized[number] {
-            self.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 });
-        }
-        Lock::Executive(number as u8)
-    }
-
     /// Whether the routine that releases fits the one that acquired.
     fn pairing(&self, lock: Lock, api: LockApi) -> Handle {
         let record = self.locks.record(lock);
@@ -59,6 +73,82 @@ impl<S: Sink> State<S> {
 }
 
 impl<S: Sink + 'static> Port<S> {
+    /// Which lock it is, known to be initialised or reported.
+    #[inline(always)]
+    fn executive(self, lock: *mut StorKspinLock, site: Site) -> Lock {
+        let (number, initialized) = self.with(|s| {
+            let number = s.executives.number(lock.addr());
+            (number, s.executives.initialized[number])
+        });
+        if !initialized {
+            self.uninitialized(lock, number as u8, site);
+        }
+        Lock::Executive(number as u8)
+    }
+
+    #[cold]
+    fn uninitialized(self, lock: *mut StorKspinLock, number: u8, site: Site) {
+        self.act(|s| {
+            // SAFETY: callers promise a valid lock.
+            let cleared = || s.abi != Abi::Host && unsafe { lock.read_unaligned() }.0 == 0;
+            // For a compiled driver KeInitializeSpinLock is no call but a store of zero.
+            if !cleared() {
+                s.emit(site, Kind::ExecutiveUninitialized { lock: number });
+            }
+        });
+    }
+
+    /// KeTryToAcquireSpinLockAtDpcLevel: takes the lock if it is free.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_acquire_spin_lock`].
+    pub unsafe fn ke_try_to_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) -> bool {
+        let site = self.site();
+        self.point();
+        if self.with(|s| s.locks_are_void()) {
+            return true;
+        }
+        let lock = self.executive(lock, site);
+        if self.with(|s| s.locks.record(lock).owner.is_some()) {
+            let ddi = Ddi::KeTryToAcquireSpinLockAtDpcLevel;
+            self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
+            return false;
+        }
+        let level = self.with(|s| s.processor().irql);
+        self.take(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
+        true
+    }
+
+    /// Runs `act` as the interlocked list routines do, which take `lock` with interrupts off: nothing comes
+    /// between, so only a lock that somebody holds by other routines is worth an event.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executive::ke_acquire_spin_lock`].
+    pub unsafe fn interlocked<R>(
+        self,
+        ddi: Ddi,
+        lock: *mut StorKspinLock,
+        act: impl FnOnce() -> R,
+    ) -> R {
+        let site = self.site();
+        self.point();
+        if !self.with(|s| s.locks_are_void()) {
+            let lock = self.executive(lock, site);
+            let (held, irql) =
+                self.with(|s| (s.locks.record(lock).owner.is_some(), s.processor().irql));
+            if held {
+                let level = irql.max(Irql::DISPATCH);
+                self.take(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
+                self.give(lock, LockApi::Ke, Handle::Same, irql, site);
+            }
+        }
+        self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
+        act()
+    }
+
+    #[inline]
     fn ke_acquire(
         self,
         lock: *mut StorKspinLock,
@@ -70,18 +160,20 @@ impl<S: Sink + 'static> Port<S> {
         if self.with(|s| s.locks_are_void()) {
             return (self.with(|s| s.processor().irql), 0);
         }
-        let lock = self.act(|s| s.executive(lock, site));
-        let level = matches!(api, LockApi::Ke | LockApi::KeQueued).then_some(Irql::DISPATCH);
+        let lock = self.executive(lock, site);
         let saved = self.with(|s| s.processor().irql);
-        (saved, self.take(Request { lock, api, level, handle }, site))
+        let raises = matches!(api, LockApi::Ke | LockApi::KeQueued);
+        let level = if raises { Irql::DISPATCH } else { saved };
+        (saved, self.take(lock, Request { api, level, handle }, site))
     }
 
+    #[inline]
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
         if self.with(|s| s.locks_are_void()) {
             return;
         }
-        let lock = self.act(|s| s.executive(lock, site));
+        let lock = self.executive(lock, site);
         let (state, irql) =
             self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
         self.give(lock, api, state, irql, site);
@@ -96,7 +188,7 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         // SAFETY: the caller's promise.
-        let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read() };
+        let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read_unaligned() };
         let number = lock.checked_sub(1).filter(|&n| n < EXECUTIVE_LOCKS_MAX && next != 0);
         let Some(number) = number else {
             let misuse = LockMisuse::HandleNeverAcquired;
@@ -134,7 +226,11 @@ impl<S: Sink + 'static> Port<S> {
         let number = self.with(|s| s.executives.number(lock.addr()));
         // SAFETY: the caller's promise.
         unsafe {
-            *handle = KlockQueueHandle { next: serial as usize, lock: number + 1, old_irql };
+            handle.write_unaligned(KlockQueueHandle {
+                next: serial as usize,
+                lock: number + 1,
+                old_irql,
+            });
         }
     }
 }

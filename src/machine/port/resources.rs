@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, c_void};
 
-use super::super::memory::{REGISTERS_AT, REGISTERS_PHYSICAL};
+use super::super::memory::REGISTERS_AT;
 use super::super::state::State;
+use crate::device::REGISTERS_PHYSICAL;
 use crate::event::{Interrupts, Routine, Sink};
 use crate::scenario::{Perf, StartIoMessage};
 use crate::storport::memory::PhysicalAddress;
@@ -36,12 +37,18 @@ impl<S: Sink> State<S> {
 
     /// StorPortAllocatePool.
     pub(super) fn allocate_pool(&mut self, bytes: u32, buffer: &mut *mut c_void) -> StorStatus {
+        *buffer = match self.next_allocation_fails() {
+            true => std::ptr::null_mut(),
+            false => self.memory.take_pool(bytes as usize).cast(),
+        };
+        if buffer.is_null() { StorStatus::INSUFFICIENT_RESOURCES } else { StorStatus::SUCCESS }
+    }
+
+    /// Counts an allocation; whether the scenario lets it fail.
+    pub(super) fn next_allocation_fails(&mut self) -> bool {
         self.adapter.allocations = self.adapter.allocations.saturating_add(1);
         let fail = self.adapter.fail_allocation;
-        let fails = fail == u8::MAX || (fail != 0 && fail == self.adapter.allocations);
-        *buffer =
-            if fails { std::ptr::null_mut() } else { self.memory.take_pool(bytes as usize).cast() };
-        if buffer.is_null() { StorStatus::INSUFFICIENT_RESOURCES } else { StorStatus::SUCCESS }
+        fail == u8::MAX || (fail != 0 && fail == self.adapter.allocations)
     }
 
     /// StorPortGetPhysicalAddress.

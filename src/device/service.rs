@@ -1,26 +1,24 @@
-//! How well the device answers: what the scenario decides about each I/O command.
+//! When and how well a device serves a command: what the scenario decides about each, whatever the device is.
 //!
 //! | outcome | what the driver sees |
 //! | --- | --- |
 //! | Success | the command, done |
-//! | MediaError | Unrecovered Read Error or Write Fault, Do Not Retry; no data moved |
-//! | Retry | Namespace Not Ready without Do Not Retry; no data moved |
-//! | Silence | nothing until the command is aborted, its queue deleted or the controller reset |
+//! | MediaError | an error that says the medium failed; no data moved |
+//! | Retry | an error that asks to try again; no data moved |
+//! | Silence | nothing until the command is aborted or the device reset |
 //! | Late | success after [`LATE`], when the request's time is over |
-//! | NoInterrupt | success in the completion queue, and no interrupt for it |
-//! | Twice | success, and the same entry once more right behind it |
-//! | Garbage | an entry whose identifier no command has, then success |
+//! | NoInterrupt | success, and no interrupt for it |
+//! | Twice | success, and the same answer once more right behind it |
+//! | Garbage | an answer for a command that does not exist, then success |
 //!
 //! A command that is refused for what it asks is refused whatever the outcome says of its answer's quality:
-//! a late refusal is late. An identifier in a stale or garbage entry never names a command that is in
-//! flight when the entry is posted; a driver that reuses identifiers at once can only tell such an entry
-//! apart if part of its identifiers counts up.
+//! a late refusal is late.
 
-use crate::scenario::{Answer, Manner, Outcome};
+use crate::scenario::{Answer, DeviceOrder, Manner, Outcome};
 
 const MICROSECOND: u64 = 1000;
-/// Latency of an admin command.
-const ADMIN_LATENCY: u64 = 10 * MICROSECOND;
+/// Never due: the device swallowed it.
+pub(super) const NEVER: u64 = u64::MAX;
 /// Latency of a command that is late: more than the usual request timeout of ten seconds.
 pub(super) const LATE: u64 = 12_000_000 * MICROSECOND;
 /// Largest exponent of a base latency: 2^15 microseconds are 33 ms.
@@ -42,15 +40,6 @@ pub(super) struct Service {
     pub(super) outcome: Outcome,
     /// An interrupt with nothing behind it comes with the fetching.
     pub(super) spurious: bool,
-}
-
-impl Service {
-    pub(super) const ADMIN: Service = Service {
-        latency: Some(ADMIN_LATENCY),
-        ordered: false,
-        outcome: Outcome::Success,
-        spurious: false,
-    };
 }
 
 /// The answers that the scenario has given and no command has taken, and what else depends on counting
@@ -153,5 +142,43 @@ impl Answers {
         } else {
             20 * MICROSECOND
         }
+    }
+}
+
+/// Which of the commands that wait is served next, and when: each with its time and whether it takes part in the
+/// device's order, in the order in which they were fetched. What is never due is passed over.
+pub(super) fn next_served(
+    order: DeviceOrder,
+    waiting: impl Iterator<Item = (usize, u64, bool)>,
+) -> Option<(u64, usize)> {
+    let mut best = None;
+    let mut head_of_line = None;
+    for (index, due, ordered) in waiting {
+        if due == NEVER {
+            continue;
+        }
+        if ordered {
+            match order {
+                DeviceOrder::ByLatency => {}
+                DeviceOrder::InOrder if head_of_line.is_some() => continue,
+                DeviceOrder::InOrder => head_of_line = Some((due, index)),
+                DeviceOrder::Reversed => {
+                    head_of_line = Some((due, index));
+                    continue;
+                }
+            }
+        }
+        best = earlier(best, due, index);
+    }
+    match head_of_line {
+        Some((due, index)) if order == DeviceOrder::Reversed => earlier(best, due, index),
+        _ => best,
+    }
+}
+
+fn earlier(best: Option<(u64, usize)>, due: u64, index: usize) -> Option<(u64, usize)> {
+    match best {
+        Some((sooner, _)) if sooner <= due => best,
+        _ => Some((due, index)),
     }
 }
