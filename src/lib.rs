@@ -24,6 +24,7 @@
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`record`] | events that were written down, and the rules over them | yes |
+//! | [`trace`] | traces of real machines, and the seeds that they become | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
@@ -59,3 +60,5 @@ pub mod cli;
 pub mod engine;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod trace;

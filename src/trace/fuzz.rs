@@ -1,0 +1,29 @@
+//! The readers under a fuzzer: any bytes, any format.
+
+use super::window::Cutter;
+use super::{Format, compose, open};
+use crate::scenario::{STEPS_MAX, codec};
+
+/// Reads `bytes` as a trace: the first byte says in which format, the rest is the file. Bad lines are skipped. What was
+/// read is cut and composed, which must give scenarios that bytes can say.
+pub fn fuzz(bytes: &[u8]) {
+    let Some((&first, file)) = bytes.split_first() else { return };
+    let format = Format::ALL[usize::from(first) % Format::ALL.len()];
+    let Ok(mut source) = open(format, Box::new(file)) else { return };
+    let mut cutter = Cutter::new(STEPS_MAX, 0);
+    loop {
+        match source.next() {
+            Ok(Some(request)) => cutter.push(request),
+            Ok(None) => break,
+            Err(error) if error.fatal => break,
+            Err(_) => {}
+        }
+    }
+    let (windows, ..) = cutter.finish();
+    for window in &windows {
+        let scenario = compose::compose(window, compose::Weave::Woven, 0);
+        let mut written = Vec::new();
+        codec::encode(&scenario, &mut written);
+        assert!(codec::decode(&written) == scenario, "a seed that reads back as another");
+    }
+}

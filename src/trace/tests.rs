@@ -1,0 +1,1 @@
+//! Readers on text, and what becomes of requests.
