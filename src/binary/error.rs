@@ -322,10 +322,9 @@ impl std::error::Error for LoadError {
         match self {
             Self::Read(_, error) | Self::Memory(_, error) => Some(error),
             Self::Pe(error) => Some(error),
-            Self::NoAddress { .. }
-            | Self::Immovable(_)
-            | Self::Unresolved(_)
-            | Self::Entry(_) => None,
+            Self::NoAddress { .. } | Self::Immovable(_) | Self::Unresolved(_) | Self::Entry(_) => {
+                None
+            }
         }
     }
 }

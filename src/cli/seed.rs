@@ -81,8 +81,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         lenient: arguments.lenient,
     };
     let seeded = trace::seeds(&mut *source, &mut harness, &options).map_err(unusable)?;
-    let names: Vec<String> =
-        seeded.seeds.iter().map(|seed| name(format, &seed.bytes)).collect();
+    let names: Vec<String> = seeded.seeds.iter().map(|seed| name(format, &seed.bytes)).collect();
     // The page first: if it cannot be written there is no seed either.
     if let Some(html) = &arguments.html {
         let page = page::write(&path.display().to_string(), format, &seeded, &names);
@@ -94,9 +93,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     Ok(Verdict::Clean)
 }
 
-fn open(
-    arguments: &Arguments,
-) -> Result<(trace::Format, Box<dyn trace::Source>), Failure> {
+fn open(arguments: &Arguments) -> Result<(trace::Format, Box<dyn trace::Source>), Failure> {
     let path = &arguments.trace;
     let format = match &arguments.from[..] {
         "auto" => None,
@@ -188,11 +185,7 @@ fn tell(
         for line in lines {
             output.line(format_args!(
                 "  {}  {:>2} requests from {:>6}  {:>4} gained, {} in all",
-                line.file,
-                line.requests,
-                line.first_request,
-                line.coverage_gained,
-                line.coverage
+                line.file, line.requests, line.first_request, line.coverage_gained, line.coverage
             ));
         }
     }

@@ -116,8 +116,7 @@ fn parse(number: u64, line: &[u8], since: u64) -> Result<Option<Line>, TraceErro
     if first.missing {
         return Ok(None);
     }
-    let unit =
-        device(first.text).ok_or_else(|| first.wrong("a device, as '8,0'"))?;
+    let unit = device(first.text).ok_or_else(|| first.wrong("a device, as '8,0'"))?;
     let cpu = word();
     let processor = u16::try_from(cpu.decimal("a processor")?)
         .map_err(|_| cpu.wrong("a processor, at most 65535"))?;
@@ -160,8 +159,7 @@ fn parse(number: u64, line: &[u8], since: u64) -> Result<Option<Line>, TraceErro
             let count = word();
             let bytes = count.decimal("a number of sectors")?.checked_mul(SECTOR_BYTES);
             let wrong = || count.wrong("a number of sectors of less than 4 GiB");
-            request.bytes =
-                bytes.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(wrong)?;
+            request.bytes = bytes.and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(wrong)?;
             request.address =
                 sector.checked_mul(SECTOR_BYTES).ok_or_else(|| next.wrong("a sector"))?;
             key.1 = if request.bytes == 0 { NO_SECTOR } else { sector };

@@ -46,9 +46,10 @@ impl<'a> Chooser<'a> {
     }
 
     /// Replays the scenario of a window. One that breaks a rule is no seed: an engine would stop at it.
-    pub fn replay(&mut self, window: usize, bytes: Vec<u8>) {
+    /// Returns how many decision points it passed.
+    pub fn replay(&mut self, window: usize, bytes: Vec<u8>) -> u64 {
         self.harness.coverage().clear();
-        self.harness.run_bytes(&bytes);
+        let decisions = self.harness.run_bytes(&bytes).decisions;
         self.executions += 1;
         let findings = self.harness.findings().iter();
         if let Some(error) = findings.filter(|found| found.severity == Severity::Error).last() {
@@ -57,12 +58,13 @@ impl<'a> Chooser<'a> {
                 Some((_, count)) => *count += 1,
                 None => self.violations.push((rule, 1)),
             }
-            return;
+            return decisions;
         }
         let counters = self.harness.coverage().0.iter().zip(0u16..);
         let reached = counters.filter(|&(&count, _)| count > 0).map(|(&count, at)| (at, count));
         let reached = reached.collect();
         self.runs.push(Run { bytes, window, reached });
+        decisions
     }
 
     /// The scenarios that add something, the one that adds most first; `most` at most.

@@ -6,17 +6,21 @@
 //! | which requests touch the same bytes | the same: addresses are squeezed piece by piece, never folded |
 //! | logical units | parts of the one disk that do not overlap |
 //! | processors | numbered anew, modulo 8; where unknown, a request outstanding beside n others is on the n-th |
-//! | times of issue | gaps of 2^n microseconds that follow them without drifting away |
+//! | times of issue | gaps of 2^n microseconds that follow them without drifting away; at once on another processor within [`WAY_NS`] |
 //! | order and times of completion | the device's order, base latency, and each answer's slowness, in the trace's order where 2^n allows |
 //! | processors of completion, completions that come together | interrupt affinity and messages; coalescing |
-//! | completions between two issues | with [`Weave::Woven`], departures from the calm schedule at those places |
+//! | requests and completions that overlap | with [`Weave::Woven`], departures from the calm schedule there |
+//!
+//! What no trace tells, a woven scenario draws: message synchronisation, performance options, channels, and the offsets of those
+//! departures; of a trace without completions also processors and latencies.
 
 use super::noise::Noise;
 use super::window::Window;
 use super::{Operation, Request};
 use crate::event::PROCESSORS_MAX;
 use crate::scenario::{
-    Affinity, Answer, At, Decision, DeviceOrder, Io, IoKind, Outcome, Query, Scenario, Setup, Step,
+    Affinity, Answer, At, Decision, DeviceOrder, Io, IoKind, Outcome, Perf, Query, Scenario, Setup,
+    StartIoMessage, Step,
 };
 
 const BLOCK_BYTES: u64 = 512;
@@ -33,44 +37,79 @@ const SLOWNESS_MAX: u8 = 7;
 const TOGETHER_NS: u64 = 1_000;
 /// StorPort's usual request timeout is ten seconds: what took longer was late.
 const LATE_NS: u64 = 10_000_000_000;
-/// Decision points that a request passes on its way, roughly.
-const POINTS_A_REQUEST: u64 = 48;
+/// How long a request is on its way down on a real machine, roughly: another one that comes within that time on
+/// another processor overlaps with it.
+pub const WAY_NS: u64 = 16_000;
+/// Processors drawn at most, where the trace tells of none.
+const DRAWN_PROCESSORS: u64 = 4;
+/// Slowness drawn at most.
+const DRAWN_SLOWNESS: u64 = 3;
+/// Departures where something overlaps, at most.
+const DENSITY: u64 = 3;
 /// Queries of which a trace's other requests become one.
 const QUERIES: usize = 14;
 
 /// Whether the schedule is calm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weave {
-    /// Calm: device and processors come when they are due.
+    /// Calm: device and processors come when they are due, and the configuration is the default.
     Calm,
-    /// Departures where completions came between issues.
-    Woven,
+    /// Departures where the trace's requests overlap.
+    Woven(Points),
 }
 
-/// The scenario of a window. `noise` draws what neither trace nor window decides.
+/// Where requests are in a run, in decision points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Points {
+    /// Points before the first.
+    pub start: u64,
+    /// Points of each.
+    pub each: u64,
+}
+
+/// The scenario of a window. `seed` draws what neither trace nor window decides.
 #[must_use]
 pub fn compose(window: &Window, weave: Weave, seed: u64) -> Scenario {
     let requests = &window.requests[..];
-    let noise = &mut Noise::new(seed ^ window.first);
-    let (processors, count) = processors(requests);
-    let timing = Timing::of(requests);
-    let extents = extents(requests);
-    let mut setup = Setup { processors: count, messages: count + 1, ..Setup::default() };
-    setup.request_slots = 32;
+    let noise = &mut Noise::new(seed.rotate_left(32) ^ window.first);
+    let is_told = requests.iter().any(|request| request.latency_ns.is_some());
+    let (mut processors, mut count) = processors(requests);
+    let mut timing = Timing::of(requests, &processors);
+    let mut setup = Setup { request_slots: 32, ..Setup::default() };
+    if let Weave::Woven(_) = weave {
+        draw_setup(&mut setup, noise);
+        if !is_told {
+            count = (1 + noise.below(DRAWN_PROCESSORS)) as u8;
+            processors.fill_with(|| noise.below(count.into()) as u8);
+            timing.slowness.fill_with(|| noise.below(DRAWN_SLOWNESS + 1) as u8);
+            timing.disorder = noise.below(2) == 0;
+        }
+    }
+    (setup.processors, setup.messages) = (count, count + 1);
     setup.device.latency = timing.base;
     setup.device.order =
         if timing.disorder { DeviceOrder::ByLatency } else { DeviceOrder::InOrder };
     interrupts(requests, &mut setup);
+    let extents = extents(requests);
     let steps = (0..requests.len()).map(|index| {
         let at = At { processor: processors[index], gap: timing.gaps[index] };
         step(&requests[index], at, extents[index], timing.slowness[index], noise)
     });
     let mut scenario = Scenario { setup, steps: steps.collect(), schedule: Vec::new() };
-    if weave == Weave::Woven {
-        scenario.schedule = schedule(requests, noise);
+    if let Weave::Woven(points) = weave {
+        scenario.schedule = schedule(requests, &scenario.steps, points, noise);
     }
     scenario.repair();
     scenario
+}
+
+/// What no trace tells of an adapter.
+fn draw_setup(setup: &mut Setup, noise: &mut Noise) {
+    setup.per_message = noise.below(3) > 0;
+    setup.perf = Perf(noise.next() as u8 & Perf::ALL.0);
+    setup.channels = 1 + noise.below(4) as u8;
+    let messages = StartIoMessage::ALL;
+    setup.start_io_message = messages[noise.below(messages.len() as u64) as usize];
 }
 
 fn step(
@@ -146,11 +185,11 @@ struct Timing {
 }
 
 impl Timing {
-    fn of(requests: &[Request]) -> Timing {
+    fn of(requests: &[Request], processors: &[u8]) -> Timing {
         let least = requests.iter().filter_map(|request| request.latency_ns).min();
         let least_us = least.map_or(1 << 4, |latency| latency / 1000);
         let base = (least_us.checked_ilog2().unwrap_or(0) as u8).min(LATENCY_MAX);
-        let (gaps, issued) = gaps(requests);
+        let (gaps, issued) = gaps(requests, processors);
         let mut order: Vec<usize> =
             (0..requests.len()).filter(|&index| requests[index].latency_ns.is_some()).collect();
         let mut disorder = false;
@@ -181,17 +220,23 @@ impl Timing {
 }
 
 /// Each request's gap, and the time of issue that the gaps come to.
-fn gaps(requests: &[Request]) -> (Vec<u8>, Vec<u64>) {
+fn gaps(requests: &[Request], processors: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let begin = requests.first().map_or(0, |first| first.time_ns);
     let mut time = 0u64;
-    let one = |request: &Request| {
-        let wanted = (request.time_ns - begin).saturating_sub(time);
+    let one = |index: usize| {
+        let wanted = (requests[index].time_ns - begin).saturating_sub(time);
         // 2^n is nearer than 2^(n+1) up to its one and a half.
-        let gap = (wanted / 750).checked_ilog2().unwrap_or(0).min(GAP_MAX.into()) as u8;
+        let mut gap = (wanted / 750).checked_ilog2().unwrap_or(0).min(GAP_MAX.into()) as u8;
+        if let Some(before) = index.checked_sub(1)
+            && processors[before] != processors[index]
+            && requests[index].time_ns - requests[before].time_ns < WAY_NS
+        {
+            gap = 0;
+        }
         time += if gap == 0 { 0 } else { 1000 << gap };
         (gap, time)
     };
-    requests.iter().map(one).unzip()
+    (0..requests.len()).map(one).unzip()
 }
 
 /// First block and blocks of each request on the simulated disk.
@@ -251,7 +296,8 @@ fn interrupts(requests: &[Request], setup: &mut Setup) {
         .collect();
     completions.sort_unstable();
     let pairs = completions.windows(2);
-    let together = pairs.filter(|pair| pair[1].0 - pair[0].0 < TOGETHER_NS && pair[0].1 == pair[1].1);
+    let together =
+        pairs.filter(|pair| pair[1].0 - pair[0].0 < TOGETHER_NS && pair[0].1 == pair[1].1);
     setup.device.coalesces = together.count() * 4 >= completions.len().max(8);
     let Some(&(_, Some(first))) = completions.first() else { return };
     let issuers: Vec<u16> = requests.iter().filter_map(|request| request.processor).collect();
@@ -264,23 +310,40 @@ fn interrupts(requests: &[Request], setup: &mut Setup) {
     }
 }
 
-/// A departure for each issue before which something was completed since the issue before it.
-fn schedule(requests: &[Request], noise: &mut Noise) -> Vec<Decision> {
+/// Departures at each request that overlaps with the one before it on another processor, and for each completion
+/// between the two.
+fn schedule(
+    requests: &[Request],
+    steps: &[Step],
+    points: Points,
+    noise: &mut Noise,
+) -> Vec<Decision> {
     let mut completions: Vec<u64> = requests.iter().filter_map(Request::completed_ns).collect();
     completions.sort_unstable();
+    let density = 1 + noise.below(DENSITY);
     let mut done = 0;
-    let mut calm = 0;
-    let mut decisions = Vec::new();
-    for request in requests {
+    let mut places = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
         let now = completions.partition_point(|&completed| completed <= request.time_ns);
-        for _ in done..now {
-            let after = calm + noise.below(POINTS_A_REQUEST);
-            let after = after.min(u64::from(u8::MAX)) as u8;
-            decisions.push(Decision { after, choice: noise.next() as u8 });
-            calm = 0;
+        let before = index.checked_sub(1).and_then(|before| steps[before].at());
+        let overlaps = steps[index].at().is_some_and(|at| {
+            at.gap == 0 && before.is_some_and(|before| before.processor != at.processor)
+        });
+        let least = u64::from(completions.is_empty());
+        let count = (now - done) as u64 + u64::from(overlaps) * density;
+        for _ in 0..count.max(least) {
+            let start = points.start + index as u64 * points.each;
+            places.push(start + noise.below(2 * points.each.max(1)));
         }
-        calm += POINTS_A_REQUEST;
         done = now;
+    }
+    places.sort_unstable();
+    let mut passed = 0;
+    let mut decisions = Vec::new();
+    for place in places {
+        let after = place.saturating_sub(passed).min(u8::MAX.into());
+        passed += after + 1;
+        decisions.push(Decision { after: after as u8, choice: noise.next() as u8 });
     }
     decisions
 }

@@ -233,8 +233,7 @@ impl Events {
             13 => self.pending.issue(number(data, 0, "Irp")?, begins(Operation::Write)),
             15 => self.pending.issue(number(data, 0, "Irp")?, begins(Operation::Flush)),
             10 | 11 => {
-                let operation =
-                    if head.id == 10 { Operation::Read } else { Operation::Write };
+                let operation = if head.id == 10 { Operation::Read } else { Operation::Write };
                 let (irp, ticks) = (data.field(6, "Irp")?, data.field(7, "HighResResponseTime")?);
                 let known = self.ends(head, time, operation, irp, ticks)?;
                 known.address = number(data, 4, "ByteOffset")?;

@@ -120,8 +120,10 @@ impl Source for Reader<'_> {
             }
             let line: Line = parse(number, line)?;
             if line.time_ns < self.time_ns {
-                let message =
-                    format!("time_ns {} is before {}: time runs backwards", line.time_ns, self.time_ns);
+                let message = format!(
+                    "time_ns {} is before {}: time runs backwards",
+                    line.time_ns, self.time_ns
+                );
                 return Err(TraceError::at(number, 0, message));
             }
             self.time_ns = line.time_ns;

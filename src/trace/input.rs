@@ -17,6 +17,9 @@ pub const LINE_BYTES_MAX: usize = 1 << 16;
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 1 << 17;
 
+/// Bytes by which a format is guessed.
+const START_BYTES: usize = 1 << 12;
+
 /// A trace as text.
 pub struct Text<'a> {
     bytes: BufReader<Box<dyn Read + Send + 'a>>,
@@ -25,8 +28,6 @@ pub struct Text<'a> {
     number: u64,
     /// Bytes of the buffer that the last line took, not consumed yet so that the line can be lent.
     lent: usize,
-    /// Of the line under way nothing has been consumed yet.
-    started: bool,
 }
 
 impl std::fmt::Debug for Text<'_> {
@@ -44,12 +45,13 @@ impl<'a> Text<'a> {
     pub fn new(bytes: Box<dyn Read + Send + 'a>) -> Result<Text<'a>, TraceError> {
         let unpacked = unpack(bytes).map_err(|error| unreadable(0, &error))?;
         let decoded = decode(unpacked).map_err(|error| unreadable(0, &error))?;
+        // So that the buffer's first filling is what a guess is made by, whatever lies below.
+        let (_, decoded) = peek(decoded, START_BYTES).map_err(|error| unreadable(0, &error))?;
         Ok(Text {
             bytes: BufReader::with_capacity(BUFFER_BYTES, decoded),
             line: Vec::new(),
             number: 0,
             lent: 0,
-            started: false,
         })
     }
 
@@ -77,7 +79,6 @@ impl<'a> Text<'a> {
         self.bytes.consume(std::mem::take(&mut self.lent));
         self.number += 1;
         self.line.clear();
-        self.started = true;
         // The common case lends the line from the buffer; what crosses its end is put together.
         loop {
             let number = self.number;

@@ -318,6 +318,3 @@ fn of_text<'a>(format: Format, text: Text<'a>) -> Result<Box<dyn Source + 'a>, T
         Format::Events => Box::new(events::Reader::new(text)?),
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,7 +44,14 @@ fn facts(body: &mut String, format: Format, seeded: &Seeded) {
         ("Format", format.summary().to_owned()),
         ("Requests", requests(stats)),
         ("Time", duration(stats.span_ns())),
-        ("Queue depth", if stats.completed > 0 { format!("at most {}", stats.depth_max) } else { "unknown".into() }),
+        (
+            "Queue depth",
+            if stats.completed > 0 {
+                format!("at most {}", stats.depth_max)
+            } else {
+                "unknown".into()
+            },
+        ),
         ("Out of order", percent(stats.disorder, stats.completed)),
         ("Windows cut", grouped(seeded.windows_cut)),
         ("Shapes kept", grouped(seeded.windows.len() as u64)),
@@ -70,7 +77,13 @@ fn plots(body: &mut String, stats: &Stats) {
         let mean: Vec<f64> = bars.iter().map(|bar| ratio(bar.sum, bar.count)).collect();
         let most: Vec<f64> = bars.iter().map(|bar| f64::from(bar.most)).collect();
         let end = duration((bars.len() as u64) << stats.depth.shift);
-        plot(body, "Queue depth over time (mean, and most behind it)", &mean, Some(&most), ("0", &end));
+        plot(
+            body,
+            "Queue depth over time (mean, and most behind it)",
+            &mean,
+            Some(&most),
+            ("0", &end),
+        );
     }
     powers(body, "Requests by size", &stats.sizes, size);
     let bars = stats.addresses.filled();
@@ -109,7 +122,13 @@ fn ratio(sum: u64, count: u64) -> f64 {
 }
 
 /// A plot of bars, with others behind them.
-fn plot(body: &mut String, title: &str, values: &[f64], behind: Option<&[f64]>, ends: (&str, &str)) {
+fn plot(
+    body: &mut String,
+    title: &str,
+    values: &[f64],
+    behind: Option<&[f64]>,
+    ends: (&str, &str),
+) {
     let most = values.iter().chain(behind.unwrap_or_default()).copied().fold(0.0, f64::max);
     if most <= 0.0 {
         return;

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::choose::{Chooser, Chosen};
-use super::compose::{Weave, compose};
+use super::compose::{Points, Weave, compose};
 use super::stats::Stats;
 use super::window::{Cutter, Window};
 use super::{Source, TraceError};
 use crate::harness::Harness;
 use crate::rules::RuleId;
-use crate::scenario::{STEPS_MAX, codec};
+use crate::scenario::{STEPS_MAX, Scenario, codec};
+
+/// Scenarios of a window that are tried: a calm one, and woven ones.
+const VARIANTS: u64 = 8;
 
 /// How seeds are made.
 #[derive(Clone, Copy, Debug)]
@@ -79,15 +82,23 @@ pub fn seeds(
     if windows.is_empty() {
         return Err(nothing(skipped, first_skipped));
     }
+    let mut empty = Vec::new();
+    codec::encode(&Scenario::default(), &mut empty);
+    // Of a run without requests most is the way to the first.
+    let idle = harness.run_bytes(&empty).decisions;
     let mut chooser = Chooser::new(harness);
     let mut known = BTreeSet::new();
     for (index, window) in windows.iter().enumerate() {
-        for weave in [Weave::Calm, Weave::Woven] {
+        let mut replay = |weave, seed| {
             let mut bytes = Vec::new();
-            codec::encode(&compose(window, weave, options.seed), &mut bytes);
-            if known.insert(bytes.clone()) {
-                chooser.replay(index, bytes);
-            }
+            codec::encode(&compose(window, weave, seed), &mut bytes);
+            known.insert(bytes.clone()).then(|| chooser.replay(index, bytes))
+        };
+        let calm = replay(Weave::Calm, options.seed).unwrap_or(idle);
+        let each = calm.saturating_sub(idle) / window.requests.len() as u64;
+        let points = Points { start: idle * 3 / 4, each };
+        for variant in 1..VARIANTS {
+            replay(Weave::Woven(points), options.seed.wrapping_add(variant << 48));
         }
     }
     let (executions, violations) = (chooser.executions, std::mem::take(&mut chooser.violations));
@@ -107,7 +118,9 @@ pub fn seeds(
 fn nothing(skipped: u64, first: Option<TraceError>) -> TraceError {
     let message = match first {
         None => "it holds no request".to_owned(),
-        Some(first) => format!("it holds no request; {skipped} lines were skipped, the first: {first}"),
+        Some(first) => {
+            format!("it holds no request; {skipped} lines were skipped, the first: {first}")
+        }
     };
     TraceError::at(0, 0, message).fatal()
 }

@@ -1,7 +1,7 @@
 //! What a trace held, in figures of fixed size.
 
-use std::collections::{BTreeMap, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::{Operation, Request};
 
@@ -70,7 +70,8 @@ impl Growing {
     #[cold]
     fn widen(&mut self) {
         for to in 0..BARS {
-            let two = [2 * to, 2 * to + 1].map(|from| self.bars.get(from).copied().unwrap_or_default());
+            let two =
+                [2 * to, 2 * to + 1].map(|from| self.bars.get(from).copied().unwrap_or_default());
             self.bars[to] = Bar {
                 count: two[0].count + two[1].count,
                 most: two[0].most.max(two[1].most),

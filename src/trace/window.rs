@@ -21,6 +21,8 @@ const OVERLAP: usize = CHUNK / 8;
 const SHAPES_MAX: usize = 512;
 /// Windows of each shape.
 const WINDOWS_OF_SHAPE: usize = 2;
+/// Lengths that windows have at most: the longest, and halves of it.
+const HALVINGS: u64 = 4;
 /// Idle time that ends a window, in mean gaps between its requests, and at least.
 const IDLE_GAPS: u64 = 32;
 const IDLE_LEAST_NS: u64 = 100_000;
@@ -98,23 +100,34 @@ impl Cutter {
         // Stable: requests of one moment stay in the order of the trace.
         self.chunk.sort_by_key(|request| request.time_ns);
         let chunk = std::mem::take(&mut self.chunk);
-        let mut rest = &chunk[..count];
-        for request in rest {
+        for request in &chunk[..count] {
             self.stats.add(request);
         }
-        while !rest.is_empty() {
-            let halvings = self.noise.below(4) as u32;
-            let most = (self.length_max >> halvings).max(1);
-            let (window, after) = rest.split_at(cut(rest, most));
-            self.keep(window);
-            self.issued += window.len() as u64;
-            rest = after;
+        if self.issued == 0 && count < CHUNK - OVERLAP {
+            // A short trace is cut in every way.
+            (0..HALVINGS).for_each(|halvings| self.cut_windows(&chunk[..count], Some(halvings)));
+        } else {
+            self.cut_windows(&chunk[..count], None);
         }
+        self.issued += count as u64;
         self.chunk = chunk;
         self.chunk.drain(..count);
     }
 
-    fn keep(&mut self, requests: &[Request]) {
+    fn cut_windows(&mut self, requests: &[Request], halvings: Option<u64>) {
+        let mut first = self.issued;
+        let mut rest = requests;
+        while !rest.is_empty() {
+            let halvings = halvings.unwrap_or_else(|| self.noise.below(HALVINGS));
+            let most = (self.length_max >> halvings).max(1);
+            let (window, after) = rest.split_at(cut(rest, most));
+            self.keep(window, first);
+            first += window.len() as u64;
+            rest = after;
+        }
+    }
+
+    fn keep(&mut self, requests: &[Request], first: u64) {
         self.cut += 1;
         let shape = self.scratch.shape(requests);
         if self.kept.len() >= SHAPES_MAX && !self.kept.contains_key(&shape) {
@@ -122,7 +135,7 @@ impl Cutter {
         }
         let kept = self.kept.entry(shape).or_default();
         kept.seen += 1;
-        let window = || Window { requests: requests.to_vec(), shape, first: self.issued };
+        let window = || Window { requests: requests.to_vec(), shape, first };
         // Reservoir sampling: every window of a shape is as likely to stay as any other.
         if kept.windows.len() < WINDOWS_OF_SHAPE {
             kept.windows.push(window());

@@ -34,6 +34,9 @@ use super::super::{Request, Source, TraceError};
 /// Data of one event that are kept; the events that matter have fewer.
 const DATA_MAX: usize = 64;
 
+/// Elements inside each other; the real ones are five deep.
+const DEPTH_MAX: u32 = 64;
+
 /// Reads such a file.
 pub struct Reader<'a> {
     xml: quick_xml::Reader<Counted<BufReader<Box<dyn Read + Send + 'a>>>>,
@@ -125,6 +128,10 @@ impl<'a> Reader<'a> {
         match event {
             Event::Start(start) => {
                 self.depth += 1;
+                if self.depth > DEPTH_MAX {
+                    let message = format!("elements more than {DEPTH_MAX} deep");
+                    return Err(TraceError::at(place.0, place.1, message).fatal());
+                }
                 match start.local_name().as_ref() {
                     "Event" => self.record = Record { line: place.0, ..Record::default() },
                     "EventID" => self.inside = Inside::EventId,
@@ -145,7 +152,8 @@ impl<'a> Reader<'a> {
                 }
             }
             Event::Text(text) => {
-                let value = Value { text: text.as_bytes().to_vec(), line: place.0, column: place.1 };
+                let value =
+                    Value { text: text.as_bytes().to_vec(), line: place.0, column: place.1 };
                 self.record.fill(self.inside, value);
             }
             Event::End(end) => {
@@ -305,7 +313,9 @@ impl<R: BufRead> Read for Counted<R> {
 impl<R: BufRead> BufRead for Counted<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.left == 0 {
-            return Err(io::Error::other(format!("an element of more than {LINE_BYTES_MAX} bytes")));
+            return Err(io::Error::other(format!(
+                "an element of more than {LINE_BYTES_MAX} bytes"
+            )));
         }
         let buffer = self.bytes.fill_buf()?;
         Ok(&buffer[..buffer.len().min(self.left)])
@@ -336,9 +346,14 @@ mod tests {
         let ticks = |text: &str| time(text.as_bytes()).unwrap();
         let a = ticks("2015-12-31T23:59:59.999999900-08:00");
         assert_eq!(ticks("2016-01-01T00:00:00.000000000-08:00") - a, 1);
-        assert_eq!(ticks("2016-03-01T00:00:00Z") - ticks("2016-02-28T00:00:00Z"), 2 * 86_400 * second);
+        assert_eq!(
+            ticks("2016-03-01T00:00:00Z") - ticks("2016-02-28T00:00:00Z"),
+            2 * 86_400 * second
+        );
         assert_eq!(ticks("2016-03-01T00:00:00.5Z") - ticks("2016-03-01T00:00:00Z"), second / 2);
-        for wrong in ["", "2016", "2016-13-01T00:00:00Z", "2016-01-01 00:00:00Z", "x016-01-01T00:00:00Z"] {
+        for wrong in
+            ["", "2016", "2016-13-01T00:00:00Z", "2016-01-01 00:00:00Z", "x016-01-01T00:00:00Z"]
+        {
             assert_eq!(time(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -1,1 +1,0 @@
-//! Readers on text, and what becomes of requests.
