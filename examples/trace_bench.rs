@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tracerpt.csv.gz",
         "tracerpt.xml",
         "xperf.txt",
-        "events.jsonl",
+        "events.jsonl.gz",
     ] {
         worth(&Path::new("examples/traces").join(sample))?;
     }

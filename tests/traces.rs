@@ -23,7 +23,7 @@ const SAMPLES: [(&str, Format, usize); 8] = [
     ("tracerpt.csv.gz", Format::TracerptCsv, 211),
     ("tracerpt.xml", Format::TracerptXml, 60),
     ("xperf.txt", Format::Xperf, 212),
-    ("events.jsonl", Format::Events, 10),
+    ("events.jsonl.gz", Format::Events, 24),
 ];
 
 fn sample(name: &str) -> Vec<u8> {
