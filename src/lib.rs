@@ -16,6 +16,8 @@
 //! | [`event`] | what happened, the one vocabulary | no |
 //! | [`rules`] | the catalogue of rules; a rule is a fold over events | no |
 //! | [`miniport`] | miniport cores: a real NVMe driver, and a puppet that plays scripts | no |
+//! | [`checked`] | the rules, watching a core inside the kernel | no |
+//! | `real` | StorPort over storport.sys, for a core inside Windows (feature `real`) | no |
 //! | [`scenario`] | what a run is told to do | yes |
 //! | [`device`] | hardware models | yes |
 //! | [`machine`] | the simulated multiprocessor with StorPort on it | yes |
@@ -25,13 +27,18 @@
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`record`] | events that were written down, and the rules over them | yes |
 //! | [`trace`] | traces of real machines, and the seeds that they become | yes |
+//! | [`reference`] | a slow model of the rules, to test the rules | yes |
+//! | [`targets`] | what fuzzing engines call | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
+pub mod checked;
 pub mod event;
 pub mod miniport;
+#[cfg(feature = "real")]
+pub mod real;
 pub mod rules;
 pub mod storport;
 
@@ -47,10 +54,14 @@ pub mod explore;
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
-#[cfg(feature = "cli")]
+#[cfg(feature = "trace")]
 pub mod record;
 #[cfg(feature = "host")]
+pub mod reference;
+#[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod targets;
 #[cfg(feature = "host")]
 pub mod triage;
 
@@ -60,5 +71,5 @@ pub mod cli;
 pub mod engine;
 #[cfg(feature = "cli")]
 pub mod report;
-#[cfg(feature = "cli")]
+#[cfg(feature = "trace")]
 pub mod trace;

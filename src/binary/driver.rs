@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use super::error::{EntryError, LoadError};
 use super::hooks::MachineHooks;
-use super::image::{Image, Placement};
+use super::image::{CoveragePoint, Image, Placement};
 use super::imports::{self, Unmodelled};
 use super::load::{self, Failure, Initialized};
 use super::pe::{Import, Pe, Symbol};
@@ -79,6 +79,15 @@ impl<T> Drop for Pinned<T> {
     }
 }
 
+/// SanitizerCoverage's counters in a driver, which live as long as the driver does.
+#[derive(Clone, Copy, Debug)]
+pub struct DriverCounters {
+    /// How often each place was passed in the last run.
+    pub counts: NonNull<[u8]>,
+    /// The places, one for each counter; absent if the driver was built without the table.
+    pub points: Option<NonNull<[CoveragePoint]>>,
+}
+
 impl<S: Sink + 'static> Compiled<S> {
     /// Maps and binds a driver and runs its DriverEntry.
     ///
@@ -112,6 +121,14 @@ impl<S: Sink + 'static> Compiled<S> {
         };
         compiled.enter(file)?;
         Ok(compiled)
+    }
+
+    /// What the compiler's instrumentation counts, if the driver was built with it.
+    #[must_use]
+    pub fn counters(&self) -> Option<DriverCounters> {
+        let (counts, points) = (self.image().counters()?, self.image().points());
+        let points = points.filter(|points| points.len() == counts.len());
+        Some(DriverCounters { counts, points })
     }
 
     /// Runs DriverEntry, checks what it says, and remembers the variables as it leaves them.

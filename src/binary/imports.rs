@@ -114,7 +114,7 @@ unsafe extern "win64" fn called<S: Sink + 'static>(frame: *const usize) -> ! {
 }
 
 /// Names of the routines without a model that were called, by the address of the call.
-static CALLED: Mutex<BTreeMap<usize, &'static str>> = Mutex::new(BTreeMap::new());
+pub(super) static CALLED: Mutex<BTreeMap<usize, &'static str>> = Mutex::new(BTreeMap::new());
 
 /// Ends the run: the routine has no model.
 #[cold]

@@ -47,4 +47,13 @@ pub mod symbols;
 mod trap;
 pub mod watch;
 
-pub use driver::{Compiled, DriverFile};
+#[cfg(test)]
+mod tests;
+
+pub use driver::{Compiled, DriverCounters, DriverFile};
+
+/// The routines that have a model: of storport.sys, then of ntoskrnl.exe.
+#[must_use]
+pub fn modelled_routines() -> [&'static [&'static str]; 2] {
+    [storport::NAMES, kernel::NAMES]
+}

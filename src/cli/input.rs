@@ -2,22 +2,34 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, reason};
 use crate::device::model::Model;
 use crate::harness::{BuiltIn, Compiled, OpenError, Target};
 use crate::scenario::{Scenario, codec, text};
 
+/// The device of a compiled driver.
+#[derive(Debug, clap::Args)]
+pub(super) struct Device {
+    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
+    #[arg(long, value_name = "MODEL")]
+    device: Option<String>,
+    /// What the device is in PCI configuration space, as RON, instead of the model's own
+    #[arg(long, value_name = "FILE", requires = "device")]
+    pci: Option<PathBuf>,
+}
+
 /// The driver of that name: a built-in one, or a compiled one by the path of its `.sys`.
-pub(super) fn driver(name: &str, device: Option<&str>) -> Result<Target, Failure> {
-    let device = device.map(model).transpose()?;
+pub(super) fn driver(name: &str, Device { device, pci }: &Device) -> Result<Target, Failure> {
+    let device = device.as_deref().map(model).transpose()?;
     if let Some(driver) = BuiltIn::from_name(name) {
         return match device {
             Some(device) if device != driver.device() => Err(Failure::new(format!(
                 "{name} is written for the device '{}'; --device is for compiled drivers",
                 driver.device().name()
             ))),
+            _ if pci.is_some() => Err(Failure::new("--pci is for compiled drivers")),
             _ => Ok(driver.into()),
         };
     }
@@ -30,7 +42,7 @@ pub(super) fn driver(name: &str, device: Option<&str>) -> Result<Target, Failure
     let device = device.ok_or_else(|| {
         Failure::new(format!("{name}: say with --device MODEL which device it drives{}", models()))
     })?;
-    Ok(Target::Compiled(Compiled { path: path.to_owned(), device }))
+    Ok(Target::Compiled(Compiled { path: path.to_owned(), device, pci: pci.clone() }))
 }
 
 fn model(name: &str) -> Result<Model, Failure> {

@@ -24,9 +24,8 @@ use crate::triage::minimise::Limits;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// A scenario, as bytes or as RON text
     file: PathBuf,
     /// The rule whose bug is kept [default: the error, or the first warning]
@@ -41,7 +40,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     let scenario = input::scenario(&arguments.file)?;
     let program = std::env::current_exe().map_err(|error| Failure::new(reason(&error)))?;
     let start = || triage::worker_command(&program, &driver);

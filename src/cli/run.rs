@@ -28,9 +28,8 @@ use crate::scenario::Scenario;
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// Scenarios, as bytes or as RON text
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -48,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     if let (Some(option), true) = (arguments.keep.option(), arguments.files.len() > 1) {
         return Err(Failure::new(format!("{option} takes the run of one file; name one")));
     }

@@ -39,9 +39,8 @@ use crate::triage::worker::{self, CannotServe};
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
-    /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// Files, and folders of files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -66,7 +65,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     for path in &arguments.paths {
         path.symlink_metadata().map_err(|error| Failure::at("read", path, reason(&error)))?;
     }
@@ -178,8 +177,8 @@ pub(super) fn worker_command(program: &Path, driver: &Target) -> Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct WorkerArguments {
     driver: String,
-    #[arg(long)]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
@@ -188,7 +187,7 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
             "'triage-worker' is what 'lockstorm triage' starts; run that instead",
         ));
     }
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     match worker::serve(&driver) {
         Ok(()) => Ok(Verdict::Clean),
         Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),

@@ -5,8 +5,14 @@
 //! scenario's decision, which arrives as a [`Manner`] and one [`Answer`] for each command.
 
 pub mod bare;
+mod disguise;
+pub mod doorbell;
+mod medium;
 pub mod model;
 pub mod nvme;
+pub mod pci;
+pub mod registers;
+mod service;
 
 use crate::scenario::{Answer, Manner};
 
@@ -27,8 +33,30 @@ pub trait Bus {
     fn now(&self) -> u64;
 }
 
+/// Bus address of a device's first register. The ranges of a device with several lie behind it.
+pub const REGISTERS_PHYSICAL: u64 = 0xFEB0_0000;
+
+/// A range of registers or ports, one a BAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Where it begins among the device's registers.
+    pub offset: u32,
+    /// How long it is.
+    pub bytes: u32,
+    /// Memory, or ports.
+    pub memory: bool,
+}
+
+impl Range {
+    /// The only range of a device: memory.
+    #[must_use]
+    pub const fn memory(bytes: u32) -> Range {
+        Range { offset: 0, bytes, memory: true }
+    }
+}
+
 /// A device model.
-pub trait Device {
+pub trait Device: std::fmt::Debug {
     /// Power-on state, for a new run. Must cost no more than the last run touched, and allocate nothing
     /// once warm.
     fn power_on(&mut self, manner: &Manner);
@@ -36,8 +64,14 @@ pub trait Device {
     /// PCI configuration space.
     fn config_space(&self) -> &[u8; 256];
 
-    /// Bytes of the register range.
+    /// Bytes of all registers: the end of the last range.
     fn register_bytes(&self) -> u32;
+
+    /// The range of the BAR at `index` among those that the device has; all its registers are one range
+    /// unless it says otherwise.
+    fn range(&self, index: usize) -> Option<Range> {
+        (index == 0).then(|| Range::memory(self.register_bytes()))
+    }
 
     /// A 32-bit register read.
     fn read_register(&mut self, bus: &mut dyn Bus, offset: u32) -> u32;
@@ -67,6 +101,12 @@ pub trait Device {
 
     /// Bytes of one block, and number of blocks; 0 blocks for a device that is not a disk.
     fn geometry(&self) -> (u32, u32);
+
+    /// Whether it ever ends what a driver asks of it. Where it does not, a request that is never completed says
+    /// nothing about the driver.
+    fn completes(&self) -> bool {
+        true
+    }
 
     /// The device is gone: the line falls, registers read as all ones, nothing happens any more.
     fn remove(&mut self, bus: &mut dyn Bus);

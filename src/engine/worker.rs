@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::exchange;
 use super::findings::earlier_examples;
-use super::libfuzzer::{self, INPUT_MAX};
+use super::libfuzzer::{self, INPUT_MAX, Mutation};
 use super::message::{Found, Message, Statistics, send};
 use super::novelty::Novelty;
 use super::recorder::Recorder;
 use super::signals;
 use crate::harness::{Harness, OpenError, Prepared, Target};
-use crate::scenario::{Scenario, codec, mutate};
+use crate::scenario::{PolicyKind, Scenario, codec, mutate};
 
 /// What a worker is told to do.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct Orders {
     pub seed: u32,
     /// End after so many inputs.
     pub runs: Option<u64>,
+    /// The policy of every schedule; `None` leaves it to the inputs.
+    pub policy: Option<PolicyKind>,
+    /// How inputs are mutated.
+    pub mutation: Mutation,
     /// Read what other workers add to the corpus.
     pub reload: bool,
     /// Directory that inputs with new coverage go to; its inputs are run first.
@@ -88,6 +92,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
     }
     // SAFETY: this process calls this function once, and so `counters`.
     let harness = driver.start(unsafe { libfuzzer::counters() }).map_err(CannotStart::Driver)?;
+    watch_counters(&harness);
     let mut worker = Worker {
         harness,
         recorder,
@@ -96,17 +101,43 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         statistics: Statistics::default(),
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
-        novelty: caged.then(Novelty::default),
+        novelty: caged.then(Reached::default),
+        policy: orders.policy,
+        scenario: Scenario::default(),
     };
     for bytes in earlier {
         worker.run(&bytes);
     }
     worker.statistics = Statistics::default();
     worker.recorder.restart();
-    for seed in seeds {
-        mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
+    for seed in seeds.iter().filter(|_| orders.mutation != Mutation::Bytes) {
+        mutate::each_neighbour(seed, |bytes| worker.step(bytes));
     }
-    libfuzzer::fuzz(arguments, move |bytes| worker.step(bytes))
+    libfuzzer::fuzz(arguments, orders.mutation, move |bytes| worker.step(bytes))
+}
+
+/// Guides libFuzzer by a compiled driver's own coverage too.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn watch_counters(harness: &Harness) {
+    if let Some(counters) = harness.driver_counters() {
+        // SAFETY: the worker keeps its harness, and so the driver, to the end of the process.
+        unsafe { libfuzzer::watch_counters(counters) };
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn watch_counters(_: &Harness) {}
+
+/// The counters of a compiled driver.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn counts(harness: &Harness) -> &[u8] {
+    // SAFETY: the driver is not running, so nobody writes its counters; they live as long as the harness.
+    harness.driver_counters().map_or(&[], |counters| unsafe { counters.counts.as_ref() })
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn counts(_: &Harness) -> &[u8] {
+    &[]
 }
 
 /// The contents of files; one that cannot be read is no loss.
@@ -178,6 +209,15 @@ fn watch_leash() {
     });
 }
 
+/// What a caged worker's runs reached so far.
+#[derive(Default)]
+struct Reached {
+    /// Lock-state coverage.
+    locks: Novelty,
+    /// The driver's own code.
+    code: Novelty,
+}
+
 struct Worker {
     harness: Harness,
     recorder: Recorder,
@@ -188,7 +228,10 @@ struct Worker {
     runs_max: u64,
     reported: Instant,
     /// What was reached so far, if the parent keeps the corpus.
-    novelty: Option<Novelty>,
+    novelty: Option<Reached>,
+    policy: Option<PolicyKind>,
+    /// What the last input said.
+    scenario: Scenario,
 }
 
 impl Worker {
@@ -209,7 +252,11 @@ impl Worker {
     fn run(&mut self, bytes: &[u8]) {
         self.recorder.begin(bytes);
         signals::run_begins();
-        let outcome = self.harness.run_bytes(bytes);
+        codec::decode_into(bytes, &mut self.scenario);
+        if let Some(kind) = self.policy {
+            self.scenario.policy = self.scenario.policy.of_kind(kind, seed_of(bytes));
+        }
+        let outcome = self.harness.run(&self.scenario);
         signals::run_ends();
         self.recorder.end();
         self.statistics.runs += 1;
@@ -218,16 +265,22 @@ impl Worker {
         if !self.harness.findings().is_empty() {
             self.report();
         }
-        if let Some(novelty) = &mut self.novelty
-            && novelty.take([self.harness.coverage().0.as_slice()])
-        {
+        let new = match &mut self.novelty {
+            Some(novelty) => {
+                let locks = novelty.locks.take(&self.harness.coverage().0);
+                let code = novelty.code.take(counts(&self.harness));
+                locks || code
+            }
+            None => false,
+        };
+        if new {
             self.send(&Message::Reached { input: bytes.to_vec() });
         }
     }
 
     /// Reports those findings of the last run that are new, or shorter than before.
     fn report(&mut self) {
-        let size = size(self.harness.scenario());
+        let size = size(&self.scenario);
         let mut input = Vec::new();
         for at in 0..self.harness.findings().len() {
             let finding = self.harness.findings()[at];
@@ -235,9 +288,10 @@ impl Worker {
             if size < *shortest {
                 *shortest = size;
                 if input.is_empty() {
-                    codec::encode(self.harness.scenario(), &mut input);
+                    codec::encode(&self.scenario, &mut input);
                 }
-                let found = Found::new(&finding, input.clone());
+                let runs = self.statistics.runs;
+                let found = Found { runs, ..Found::new(&finding, input.clone()) };
                 self.send(&Message::Found(found));
             }
         }
@@ -256,6 +310,11 @@ impl Worker {
         self.send(&Message::Done);
         exit_at_once()
     }
+}
+
+/// The seed of a policy that the bytes themselves do not have: FNV-1a of them.
+fn seed_of(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// How long a scenario is to its reader: the same order as the length of its bytes, without encoding it.

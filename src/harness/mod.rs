@@ -14,6 +14,7 @@ use std::hash::Hasher;
 use std::ptr;
 
 use crate::coverage::{Coverage, CoverageMap};
+use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
 use crate::machine::{Abi, Driver, End, Machine, Port, Run};
@@ -80,12 +81,12 @@ impl Watch {
 }
 
 impl Sink for Watch {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
         self.coverage.record(event);
         if self.hash.is_some() | self.recorded.is_some() {
-            self.keep(event);
+            self.keep(*event);
         }
         self.checker.record(event)
     }
@@ -97,12 +98,12 @@ impl Sink for Watch {
 
 impl Watch {
     #[cold]
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, event: Event) {
         if let Some(hash) = &mut self.hash {
-            hash.event(event);
+            hash.event(&event);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(*event);
+            recorded.push(event);
         }
     }
 }
@@ -127,7 +128,7 @@ pub struct Prepared(Source);
 enum Source {
     BuiltIn(BuiltIn),
     #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
-    File(Compiled, Box<crate::binary::DriverFile>),
+    File(Box<crate::binary::DriverFile>, std::path::PathBuf, Box<dyn Device>),
 }
 
 impl Prepared {
@@ -141,7 +142,11 @@ impl Prepared {
             Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
             Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
-                Ok(file) => Ok(Prepared(Source::File(driver.clone(), Box::new(file)))),
+                Ok(file) => {
+                    name_sites(&file);
+                    let device = driver.build_device()?;
+                    Ok(Prepared(Source::File(Box::new(file), driver.path.clone(), device)))
+                }
                 Err(error) => Err(OpenError::new(&driver.path, &error)),
             },
             #[cfg(not(all(feature = "binary", target_arch = "x86_64", target_os = "linux")))]
@@ -160,20 +165,32 @@ impl Prepared {
         match self.0 {
             Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
-            Source::File(driver, file) => {
+            Source::File(file, path, device) => {
                 // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
                 let compiled = unsafe { crate::binary::Compiled::start(&file) }
-                    .map_err(|error| OpenError::new(&driver.path, &error))?;
-                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), driver.device, map))
+                    .map_err(|error| OpenError::new(&path, &error))?;
+                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), device, map))
             }
         }
     }
+}
+
+/// Lets sites be called by function and line from now on. Reads the debugging information at once: a process that
+/// is locked up cannot do so later.
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn name_sites(file: &crate::binary::DriverFile) {
+    let symbols = file.symbols();
+    // Without any, places are called by module and offset, which says enough.
+    let _ = symbols.missing();
+    crate::event::name_image_sites(move |offset| symbols.describe_call(offset));
 }
 
 /// A driver on its machine, watched.
 pub struct Harness {
     machine: Machine<Watch>,
     driver: Loaded,
+    /// Rules that say nothing in front of this device.
+    silent: RuleSet,
     scenario: Scenario,
     script: Vec<Call>,
 }
@@ -184,7 +201,7 @@ impl Harness {
     pub fn new(driver: BuiltIn, map: &'static mut CoverageMap) -> Harness {
         match driver {
             BuiltIn::Nvme => Harness::of_core::<Nvme>(driver.device(), map),
-            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device(), map),
+            BuiltIn::Puppet => Harness::with(Loaded::Puppet, driver.device().build(), map),
         }
     }
 
@@ -195,7 +212,7 @@ impl Harness {
         map: &'static mut CoverageMap,
     ) -> Harness {
         let data = Box::new(initialization_data::<HarnessPort, M>());
-        Harness::with(Loaded::Core(data), device, map)
+        Harness::with(Loaded::Core(data), device.build(), map)
     }
 
     /// A harness for whatever can be fuzzed.
@@ -207,10 +224,15 @@ impl Harness {
         Prepared::read(target)?.start(map)
     }
 
-    fn with(driver: Loaded, device: Model, map: &'static mut CoverageMap) -> Harness {
+    fn with(driver: Loaded, device: Box<dyn Device>, map: &'static mut CoverageMap) -> Harness {
+        let mut silent = RuleSet::NONE;
+        if !device.completes() {
+            silent.insert(RuleId::RequestLost);
+        }
         Harness {
-            machine: Machine::new(Watch::new(map), device.build()),
+            machine: Machine::new(Watch::new(map), device),
             driver,
+            silent,
             scenario: Scenario::default(),
             script: Vec::with_capacity(STEPS_MAX),
         }
@@ -256,7 +278,7 @@ impl Harness {
         let watch = self.machine.sink();
         watch.reset();
         // What the scenario itself tells the driver to do is no finding.
-        let mut asked_for = RuleSet::NONE;
+        let mut asked_for = self.silent;
         if scenario.setup.half_duplex {
             asked_for.insert(RuleId::DuplexHalf);
         }
@@ -314,6 +336,16 @@ impl Harness {
             findings: watch.checker.findings(),
             events: watch.recorded.as_deref().unwrap_or_default(),
             points: &watch.points,
+        }
+    }
+
+    /// What the compiler's instrumentation of a compiled driver counts: for an engine, which clears it between runs.
+    #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+    #[must_use]
+    pub fn driver_counters(&self) -> Option<crate::binary::DriverCounters> {
+        match &self.driver {
+            Loaded::Compiled(driver) => driver.counters(),
+            Loaded::Puppet | Loaded::Core(_) => None,
         }
     }
 

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::device::Device;
 use crate::device::model::Model;
+use crate::device::pci::Function;
 
 /// A driver that comes with lockstorm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,23 @@ pub struct Compiled {
     pub path: PathBuf,
     /// The device in front of which it is put.
     pub device: Model,
+    /// A file that says what the device is in PCI configuration space, instead of the model; see
+    /// [`pci`](crate::device::pci).
+    pub pci: Option<PathBuf>,
+}
+
+impl Compiled {
+    /// The device, as its description says if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The description cannot be read, or does not go with the model.
+    pub fn build_device(&self) -> Result<Box<dyn Device>, OpenError> {
+        let Some(path) = &self.pci else { return Ok(self.device.build()) };
+        let bytes = std::fs::read(path).map_err(|error| OpenError::new(path, &error))?;
+        let function = Function::read(&bytes).map_err(|error| OpenError::new(path, &error))?;
+        self.device.build_as(function).map_err(|error| OpenError::new(path, &error))
+    }
 }
 
 /// What is fuzzed.
@@ -112,8 +131,12 @@ impl Target {
     pub fn arguments(&self) -> Vec<OsString> {
         match self {
             Target::BuiltIn(driver) => vec![driver.name().into()],
-            Target::Compiled(Compiled { path, device }) => {
-                vec![path.into(), "--device".into(), device.name().into()]
+            Target::Compiled(Compiled { path, device, pci }) => {
+                let mut words = vec![path.into(), "--device".into(), device.name().into()];
+                if let Some(pci) = pci {
+                    words.extend(["--pci".into(), pci.into()]);
+                }
+                words
             }
         }
     }

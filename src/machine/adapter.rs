@@ -7,9 +7,11 @@
 use std::ffi::c_void;
 
 use super::interrupt::{DIRQL, uses_messages};
-use super::memory::{EXTENSION_BYTES, REGISTERS_PHYSICAL, SRB_EXTENSION_BYTES};
+use super::memory::{EXTENSION_BYTES, SRB_EXTENSION_BYTES};
 use super::port::Port;
 use super::state::{Phase, State};
+use crate::device::REGISTERS_PHYSICAL;
+use crate::device::pci::BARS_MAX;
 use crate::event::{
     Adapter as Facts, ConfigurationMistake, Duplex, Interrupts, Kind, Miniport, Routine, Sink, Site,
 };
@@ -165,7 +167,24 @@ impl<S: Sink> State<S> {
         self.phase = Phase::Open;
     }
 
-    fn configuration(&self, range: *mut AccessRange) -> PortConfigurationInformation {
+    /// What PnP assigned to the adapter, and how many ranges of it there are.
+    fn access_ranges(&self) -> ([AccessRange; BARS_MAX], usize) {
+        let mut ranges = [AccessRange::default(); BARS_MAX];
+        let mut count = 0;
+        while count < BARS_MAX
+            && let Some(range) = self.device.range(count)
+        {
+            ranges[count] = AccessRange {
+                range_start: PhysicalAddress(REGISTERS_PHYSICAL + u64::from(range.offset)),
+                range_length: range.bytes,
+                range_in_memory: u8::from(range.memory),
+            };
+            count += 1;
+        }
+        (ranges, count)
+    }
+
+    fn configuration(&self, ranges: &mut [AccessRange]) -> PortConfigurationInformation {
         let messages = uses_messages(self.setup.interrupts, true);
         PortConfigurationInformation {
             length: size_of::<PortConfigurationInformation>() as u32,
@@ -177,8 +196,8 @@ impl<S: Sink> State<S> {
             },
             maximum_transfer_length: SP_UNINITIALIZED_VALUE,
             number_of_physical_breaks: SP_UNINITIALIZED_VALUE,
-            number_of_access_ranges: 1,
-            access_ranges: range,
+            number_of_access_ranges: ranges.len() as u32,
+            access_ranges: ranges.as_mut_ptr(),
             dma64_bit_addresses: SCSI_DMA64_SYSTEM_SUPPORTED,
             device_extension_size: self.driver.map_or(0, |d| d.data.device_extension_size),
             srb_extension_size: self.driver.map_or(0, |d| d.data.srb_extension_size),
@@ -279,12 +298,8 @@ impl<S: Sink + 'static> Port<S> {
     pub(super) fn find_adapter(self) -> bool {
         let driver = self.driver();
         let Some(routine) = driver.data.hw_find_adapter else { return false };
-        let mut range = AccessRange {
-            range_start: PhysicalAddress(REGISTERS_PHYSICAL),
-            range_length: self.with(|s| s.device.register_bytes()),
-            range_in_memory: 1,
-        };
-        let mut config = self.with(|s| s.configuration(&raw mut range));
+        let (mut ranges, count) = self.with(|s| s.access_ranges());
+        let mut config = self.with(|s| s.configuration(&mut ranges[..count]));
         let extension = self.extension();
         let mut again = 0_u8;
         let is_virtual = driver.data.feature_support & STOR_FEATURE_VIRTUAL_MINIPORT != 0;

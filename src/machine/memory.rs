@@ -20,8 +20,6 @@ pub(super) const SRB_EXTENSION_BYTES: usize = SLOT - SRB_EXTENSION_AT;
 pub(super) const DATA_BYTES: usize = 8 * PAGE;
 /// Address of the register range, as a driver sees it; nothing lies there, register access is by DDI.
 pub const REGISTERS_AT: usize = 0x7000_0000;
-/// Physical address of the register range.
-pub(super) const REGISTERS_PHYSICAL: u64 = 0xFEB0_0000;
 
 /// In front of the device extension lies StorPort's own header: the address of the machine.
 const HEADER: usize = 64;

@@ -6,7 +6,7 @@ use super::deferred::{Deferred, Task};
 use super::lock::Request;
 use super::port::Port;
 use super::state::State;
-use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
+use crate::event::{Kind, Lock, Routine, Sink, Site};
 use crate::storport::config::{HwStateChange, HwTimer, HwTimerEx, HwWorkItem};
 use crate::storport::{Irql, StorStatus};
 
@@ -57,7 +57,13 @@ pub(super) struct Timers {
     /// The earliest of all dues.
     next: u64,
     state_change: Option<(HwStateChange, *mut c_void)>,
+    /// How often timers have fired while nothing else was left to happen.
+    idle: u32,
 }
+
+/// How often timers fire after the last request before they are taken for a driver's heartbeat, which would keep a run
+/// from ever becoming quiet.
+const IDLE_MAX: u32 = 1_000;
 
 /// Handles are small numbers in disguise, so that a wild one is seen.
 const HANDLE_BASE: usize = 0x5_0000;
@@ -80,6 +86,7 @@ impl Timers {
             workers: [NO_WORKER; HANDLES_MAX],
             next: u64::MAX,
             state_change: None,
+            idle: 0,
         }
     }
 
@@ -235,6 +242,7 @@ impl<S: Sink> State<S> {
                     let TimerEx { period, processor, .. } = self.timers.extended[index];
                     self.timers.extended[index].due = match period {
                         0 => u64::MAX,
+                        _ if self.timers.idle >= IDLE_MAX => u64::MAX,
                         period => self.time + period,
                     };
                     self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
@@ -246,6 +254,13 @@ impl<S: Sink> State<S> {
     }
 
     fn expire(&mut self, timer: u8, processor: u8, work: Deferred) {
+        let spent = self.step_next >= self.steps.len();
+        if spent && self.requests.outstanding == 0 && self.requests.waiting.is_empty() {
+            self.timers.idle += 1;
+            if self.timers.idle > IDLE_MAX {
+                return;
+            }
+        }
         self.emit(Site::Port, Kind::TimerExpired { timer });
         self.processors[usize::from(processor)].deferred.push_once(work);
     }
@@ -315,8 +330,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
     /// half duplex, Interrupt.
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
-        let start_io = port_lock(Lock::StartIo, Irql::DISPATCH);
-        self.take(start_io, Site::Port);
+        self.take(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
         let result =
             if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
@@ -326,14 +340,9 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` at DIRQL under the Interrupt lock.
     pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
         let saved = self.with(|s| s.processor().irql);
-        self.take(port_lock(Lock::Interrupt, super::interrupt::DIRQL), Site::Port);
+        self.take(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
         let result = call();
         self.give_quietly(Lock::Interrupt, saved);
         result
     }
-}
-
-/// A lock that StorPort takes around a callback.
-pub(super) fn port_lock(lock: Lock, level: Irql) -> Request {
-    Request { lock, api: LockApi::Port, level: Some(level), handle: 0 }
 }

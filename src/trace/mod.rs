@@ -29,6 +29,7 @@ pub mod events;
 pub mod input;
 pub mod iolog;
 pub mod msr;
+#[cfg(feature = "cli")]
 pub mod page;
 pub mod shape;
 pub mod stats;
@@ -42,10 +43,12 @@ mod fuzz;
 mod noise;
 mod pending;
 mod seeds;
+#[cfg(feature = "cli")]
 mod told;
 
 pub use fuzz::fuzz;
 pub use seeds::{Options, Seeded, seeds};
+#[cfg(feature = "cli")]
 pub use told::tell;
 
 use std::fmt;

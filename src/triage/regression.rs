@@ -100,11 +100,12 @@ fn uses(runner: &Runner<'_>) -> String {
 
 fn run(runner: &Runner<'_>) -> String {
     let harness = match runner {
-        Runner::Driver([path, _, model]) => format!(
+        Runner::Driver([path, _, model, rest @ ..]) => format!(
             "    let device = Model::from_name({model:?}).expect(\"a device of lockstorm's\");\n    \
-                 let driver = Target::Compiled(Compiled {{ path: {path:?}.into(), device }});\n    \
+                 let driver = Target::Compiled(Compiled {{ path: {path:?}.into(), device, pci: {pci} }});\n    \
                  let mut harness =\n        \
-                     Harness::open(&driver, Box::leak(Box::default())).expect(\"the driver\");"
+                     Harness::open(&driver, Box::leak(Box::default())).expect(\"the driver\");",
+            pci = rest.last().map_or("None".to_owned(), |file| format!("Some({file:?}.into())"))
         ),
         Runner::Driver(words) => format!(
             "    let driver = BuiltIn::from_name({:?}).expect(\"a driver of lockstorm's\");\n    \

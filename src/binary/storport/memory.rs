@@ -139,7 +139,6 @@ fn allocate_host_memory_buffer<S: Sink + 'static>(call: &Call<S>, port: Port<S>)
                 range_start: physical,
                 range_length: bytes as u32,
                 range_in_memory: 1,
-                ..AccessRange::default()
             };
             call.write_at(ranges, range);
             call.write_at(count, 1);

@@ -33,8 +33,8 @@ pub(in crate::binary) fn read_register<S: Sink + 'static>(
     bytes: usize,
 ) -> u64 {
     let (word, shift) = (address & !3, address % 4 * 8);
-    // SAFETY: the machine looks at the address only, and answers all ones outside the range.
     let part = |at: usize| {
+        // SAFETY: the machine looks at the address only, and answers all ones outside the range.
         u64::from(unsafe { port.read_register_ulong(std::ptr::without_provenance(at)) })
     };
     let low = part(word) >> shift;

@@ -5,12 +5,12 @@
 
 use super::command::Work;
 use super::prp::Pages;
+pub(super) use crate::device::service::NEVER;
+use crate::device::service::next_served;
 use crate::scenario::{DeviceOrder, Outcome};
 
 /// Commands in flight at once. Beyond that, entries stay in their queues until a slot is free.
 pub(super) const COMMANDS: usize = 256;
-/// Never due: the device swallowed it.
-pub(super) const NEVER: u64 = u64::MAX;
 
 /// A command's place in the order of service.
 #[derive(Clone, Copy, Debug)]
@@ -129,31 +129,9 @@ impl Flight {
         order: DeviceOrder,
         room: impl Fn(u8) -> bool,
     ) -> Option<(u64, usize)> {
-        let mut best = None;
-        let mut head_of_line = None;
-        for (index, waiting) in self.list().iter().enumerate() {
-            if waiting.due == NEVER || !room(waiting.completion) {
-                continue;
-            }
-            if waiting.ordered {
-                match order {
-                    DeviceOrder::ByLatency => {}
-                    DeviceOrder::InOrder if head_of_line.is_some() => continue,
-                    DeviceOrder::InOrder => head_of_line = Some(index),
-                    DeviceOrder::Reversed => {
-                        head_of_line = Some(index);
-                        continue;
-                    }
-                }
-            }
-            best = earlier(best, waiting.due, index);
-        }
-        match head_of_line {
-            Some(index) if order == DeviceOrder::Reversed => {
-                earlier(best, self.waiting[index].due, index)
-            }
-            _ => best,
-        }
+        let waiting = self.list().iter().enumerate();
+        let served = waiting.filter(|(_, waiting)| room(waiting.completion));
+        next_served(order, served.map(|(index, waiting)| (index, waiting.due, waiting.ordered)))
     }
 
     /// A command of this completion queue is due by then.
@@ -164,12 +142,5 @@ impl Flight {
     /// A command has a claim on some byte in `[address, address + bytes)`.
     pub(super) fn owns(&self, address: u64, bytes: u64) -> bool {
         self.list().iter().any(|waiting| self.command(waiting).pages.overlaps(address, bytes))
-    }
-}
-
-fn earlier(best: Option<(u64, usize)>, due: u64, index: usize) -> Option<(u64, usize)> {
-    match best {
-        Some((sooner, _)) if sooner <= due => best,
-        _ => Some((due, index)),
     }
 }

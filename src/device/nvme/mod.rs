@@ -2,7 +2,9 @@
 //!
 //! A driver writes commands into queues in its memory and rings a doorbell; the controller fetches them at
 //! once (`process`), checks them (`command`), and does them when they are due (`flight`), which the
-//! scenario decides as it decides how well they end (`fault`). Data moves at that moment and not before.
+//! scenario decides as it decides how well they end (`device::service`). Data moves at that moment and not
+//! before. An identifier in a stale or garbage entry never names a command that is in flight when the entry is posted;
+//! a driver that reuses identifiers at once can only tell such an entry apart if part of its identifiers counts up.
 //!
 //! It believes nothing: wild addresses end in a Data Transfer Error, or, for queues, in a controller that
 //! reports a fatal status; wrong doorbells are ignored and reported as asynchronous events; whatever is
@@ -24,7 +26,6 @@
 mod admin;
 mod command;
 mod config;
-mod fault;
 mod feature;
 mod flight;
 mod identify;
@@ -40,11 +41,11 @@ mod timer;
 #[cfg(test)]
 mod tests;
 
+use super::service::Answers;
 use super::{Bus, Device};
 use crate::scenario::{Answer, Manner, Outcome};
 
 use admin::Events;
-use fault::Answers;
 use feature::Features;
 use flight::{Flight, NEVER};
 use identify::Page;

@@ -6,15 +6,12 @@ use super::command::Entry;
 use super::prp::{Pages, TRANSFER_BYTES_MAX};
 use super::status::Status;
 use crate::device::Bus;
+use crate::device::medium::Medium;
+pub(super) use crate::device::medium::{BLOCK_BYTES, BLOCK_SHIFT, BLOCKS};
 
 /// The only namespace.
 pub(super) const NAMESPACE: u32 = 1;
 const EVERY_NAMESPACE: u32 = u32::MAX;
-
-pub(super) const BLOCK_BYTES: u32 = 512;
-/// As a power of two.
-pub(super) const BLOCK_SHIFT: u8 = 9;
-pub(super) const BLOCKS: u32 = 128;
 
 const FLUSH: u8 = 0x00;
 const WRITE: u8 = 0x01;
@@ -45,11 +42,6 @@ impl Span {
 
     const fn bytes(&self) -> u32 {
         self.blocks * BLOCK_BYTES
-    }
-
-    fn byte_range(&self) -> core::ops::Range<usize> {
-        let start = (self.first * BLOCK_BYTES) as usize;
-        start..start + self.bytes() as usize
     }
 
     fn block_range(&self) -> core::ops::Range<usize> {
@@ -129,36 +121,21 @@ const fn blocks(entry: &Entry) -> u64 {
     (entry.words[2] & 0xFFFF) as u64 + 1
 }
 
-/// The medium.
+/// The medium, and where range lists are read to.
 #[derive(Debug)]
 pub(super) struct Disk {
-    bytes: Box<[u8]>,
-    /// In which generation each block was last written; of any other it holds old runs' data, and reads
-    /// as zeros.
-    written: [u32; BLOCKS as usize],
-    /// Goes up at power-on, so that wiping the disk costs nothing.
-    generation: u32,
-    /// Where range lists are read to.
+    medium: Medium,
     ranges: Box<[u8; RANGES_MAX * RANGE_BYTES]>,
 }
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Disk {
-            bytes: vec![0; (BLOCKS * BLOCK_BYTES) as usize].into_boxed_slice(),
-            written: [0; BLOCKS as usize],
-            generation: 1,
-            ranges: Box::new([0; RANGES_MAX * RANGE_BYTES]),
-        }
+        Disk { medium: Medium::new(), ranges: Box::new([0; RANGES_MAX * RANGE_BYTES]) }
     }
 
     /// Every block reads as zeros.
     pub(super) fn wipe(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.written.fill(0);
-            self.generation = 1;
-        }
+        self.medium.wipe();
     }
 
     /// Does a command whose data lies in `pages`.
@@ -170,30 +147,14 @@ impl Disk {
     ) -> Result<(), Status> {
         match io {
             Io::Flush => Ok(()),
-            Io::Write(span) => pages.receive(bus, self.materialise(span)),
-            Io::Read(span) => pages.send(bus, self.materialise(span)),
+            Io::Write(span) => pages.receive(bus, self.medium.materialise(span.block_range())),
+            Io::Read(span) => pages.send(bus, self.medium.materialise(span.block_range())),
             Io::WriteZeroes(span) => {
-                self.deallocate(span);
+                self.medium.deallocate(span.block_range());
                 Ok(())
             }
             Io::Dataset { ranges, deallocate } => self.dataset(bus, ranges, deallocate, pages),
         }
-    }
-
-    /// The bytes of some blocks, after writing down the zeros that they read as.
-    fn materialise(&mut self, span: Span) -> &mut [u8] {
-        for block in span.block_range() {
-            if self.written[block] != self.generation {
-                let start = block * BLOCK_BYTES as usize;
-                self.bytes[start..start + BLOCK_BYTES as usize].fill(0);
-                self.written[block] = self.generation;
-            }
-        }
-        &mut self.bytes[span.byte_range()]
-    }
-
-    fn deallocate(&mut self, span: Span) {
-        self.written[span.block_range()].fill(0);
     }
 
     fn dataset(
@@ -212,7 +173,7 @@ impl Disk {
         if deallocate {
             for index in 0..usize::from(ranges) {
                 let span = self.range(index)?;
-                self.deallocate(span);
+                self.medium.deallocate(span.block_range());
             }
         }
         Ok(())
@@ -223,24 +184,5 @@ impl Disk {
         let raw = &self.ranges.as_chunks::<8>().0[2 * index..];
         let blocks = u64::from_le_bytes(raw[0]) >> 32;
         Span::new(u64::from_le_bytes(raw[1]), blocks).ok_or(Status::LBA_OUT_OF_RANGE)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wipe_holds_when_generations_run_out() {
-        let whole = Span::new(0, BLOCKS.into()).expect("the disk's size");
-        let mut disk = Disk::new();
-        disk.materialise(whole).fill(1);
-        disk.generation = u32::MAX;
-        disk.materialise(whole).fill(2);
-        for _ in 0..2 {
-            disk.wipe();
-            assert!(disk.materialise(whole).iter().all(|&byte| byte == 0));
-            disk.materialise(whole).fill(3);
-        }
     }
 }

@@ -4,15 +4,18 @@
 use super::Nvme;
 use super::admin::{Admin, DoorbellError};
 use super::command::{Entry, Work};
-use super::fault::Service;
 use super::flight::{NEVER, Waiting};
 use super::identify::ABORTS;
 use super::queue::{Completion, ENTRY_BYTES, PAIRS};
 use super::status::Status;
 use super::timer::Timer;
 use crate::device::Bus;
+use crate::device::service::Service;
 use crate::scenario::Outcome;
 
+/// How an admin command is served: the scenario's answers are for I/O commands.
+const ADMIN: Service =
+    Service { latency: Some(10_000), ordered: false, outcome: Outcome::Success, spurious: false };
 /// How long a coalesced interrupt waits for more entries.
 const COALESCING_WINDOW_NS: u64 = 100_000;
 /// How long an interrupt with nothing behind it stays on the line.
@@ -105,7 +108,7 @@ impl Nvme {
     fn accept(&mut self, bus: &mut dyn Bus, queue: usize, entry: &Entry) {
         let is_admin = queue == 0;
         let completion = self.submissions[queue].completion();
-        let service = if is_admin { Service::ADMIN } else { self.answers.serve(&self.manner) };
+        let service = if is_admin { ADMIN } else { self.answers.serve(&self.manner) };
         let work = self.decode(queue, entry);
         let (slot, command) = self.flight.vacant();
         command.work = work;

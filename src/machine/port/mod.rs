@@ -79,7 +79,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Reaches the state. `look` neither calls the driver nor switches processors.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with<R>(self, look: impl FnOnce(&mut State<S>) -> R) -> R {
         // SAFETY: the machine outlives every handle to it (handles exist only inside a run), and by the rule
         // above no other reference to the state is alive.
@@ -87,7 +87,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// As [`Port::with`]; if that ended the run, never returns.
-    #[inline]
+    #[inline(always)]
     pub(super) fn act<R>(self, look: impl FnOnce(&mut State<S>) -> R) -> R {
         let (result, ended) = self.with(|s| (look(s), s.end.is_some()));
         if ended {
@@ -151,6 +151,13 @@ impl<S: Sink + 'static> Port<S> {
     #[must_use]
     pub fn is_driver_memory(self, address: usize, bytes: usize) -> bool {
         self.with(|s| s.memory.is_drivers(address, bytes))
+    }
+
+    /// The virtual processor that runs. No decision point.
+    #[inline]
+    #[must_use]
+    pub fn processor(self) -> u8 {
+        self.with(|s| s.current as u8)
     }
 
     pub(super) fn driver(self) -> Driver {

@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, c_void};
 
-use super::super::memory::{REGISTERS_AT, REGISTERS_PHYSICAL};
+use super::super::memory::REGISTERS_AT;
 use super::super::state::State;
+use crate::device::REGISTERS_PHYSICAL;
 use crate::event::{Interrupts, Routine, Sink};
 use crate::scenario::{Perf, StartIoMessage};
 use crate::storport::memory::PhysicalAddress;

@@ -1,7 +1,7 @@
 //! The admin command set.
 
 use super::*;
-use crate::device::nvme::fault::LATE;
+use crate::device::service::LATE;
 
 fn identify(rig: &mut Rig, cns: u32, nsid: u32) -> Cqe {
     rig.memory.at(ADMIN_DATA, 4096).fill(0xA5);

@@ -1,7 +1,7 @@
 //! Every outcome that a scenario can decide, and the end of faults.
 
 use super::*;
-use crate::device::nvme::fault::LATE;
+use crate::device::service::LATE;
 
 /// A rig whose block 0 holds 0xEE, and memory at DATA that holds 0x11.
 fn prepared() -> Rig {
