@@ -37,9 +37,8 @@ pub(super) struct Arguments {
     /// The driver that they are for; 'lockstorm drivers' lists them
     #[arg(long, default_value = "nvme")]
     driver: String,
-    /// The device in front of which a compiled driver is put
-    #[arg(long, value_name = "MODEL")]
-    device: Option<String>,
+    #[command(flatten)]
+    device: input::Device,
     /// Write at most so many seeds
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_files: usize,
@@ -68,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         let line = format!("--max-files is at least 1, --max-steps from 1 to {STEPS_MAX}");
         return Err(Failure::new(line));
     }
-    let driver = input::driver(&arguments.driver, arguments.device.as_deref())?;
+    let driver = input::driver(&arguments.driver, &arguments.device)?;
     let path = &arguments.trace;
     let unusable = |error: trace::TraceError| Failure::at("read", path, error);
     let (format, mut source) = open(arguments)?;

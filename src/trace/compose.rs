@@ -95,7 +95,7 @@ pub fn compose(window: &Window, weave: Weave, seed: u64) -> Scenario {
         let at = At { processor: processors[index], gap: timing.gaps[index] };
         step(&requests[index], at, extents[index], timing.slowness[index], noise)
     });
-    let mut scenario = Scenario { setup, steps: steps.collect(), schedule: Vec::new() };
+    let mut scenario = Scenario { setup, steps: steps.collect(), ..Scenario::default() };
     if let Weave::Woven(points) = weave {
         scenario.schedule = schedule(requests, &scenario.steps, points, noise);
     }
