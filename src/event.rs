@@ -659,6 +659,13 @@ pub struct Point {
 }
 
 impl Point {
+    /// The processor that a choice switches to, if it is a switch.
+    #[must_use]
+    pub fn target(&self, choice: u8) -> Option<u8> {
+        let nth = choice.checked_sub(self.interrupts)?;
+        (0..8).filter(|p| self.processors & 1 << p != 0).nth(usize::from(nth))
+    }
+
     /// How many choices there are.
     #[must_use]
     pub const fn choices(&self) -> u8 {

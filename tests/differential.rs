@@ -50,7 +50,7 @@ fn the_compiled_driver_and_the_core_do_the_same() {
             return;
         }
     };
-    let target = Target::Compiled(Compiled { path, device: Model::Nvme });
+    let target = Target::Compiled(Compiled { path, device: Model::Nvme, pci: None });
     let mut compiled = Harness::open(&target, Box::leak(Box::default())).expect("nvme.sys loads");
     let mut core = Harness::alone(BuiltIn::Nvme);
     compiled.record(true);

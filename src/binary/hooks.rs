@@ -92,7 +92,8 @@ impl<S: Sink + 'static> Hooks for MachineHooks<S> {
     }
 
     fn crashed(&self, fault: &Fault) -> ! {
-        match self.port(fault.at) {
+        // A site is where a call returns to; so is that of a fault, one byte behind the instruction's first.
+        match self.port(fault.at + 1) {
             Some(port) => port.crash(fault.cause),
             // SAFETY: `new`'s contract.
             None => load::faulted(fault.cause, unsafe { self.image.as_ref() }.base() + fault.at),

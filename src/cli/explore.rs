@@ -24,8 +24,8 @@ use crate::scenario::{Scenario, text};
 /// A schedule departs from the calm course when it switches to another processor, delivers an interrupt, or lets the
 /// device act early. Runs every schedule with at most so many departures, fewest first, whatever schedule the scenario
 /// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Schedules that
-/// come to the same are run once; that takes for granted that processors share memory only under locks
-/// (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
+/// come to the same are run once; that takes for granted that memory which is touched under a lock is guarded by one
+/// that is held (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
 /// to tell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     }
     let elapsed = began.elapsed();
     if let (Outcome::Found(found), Some(path)) = (&exploration.outcome, &arguments.output) {
-        let text = format!("// {}\n{}", found.1, text::write(&found.0));
+        let text = format!("// {}\n{}", found.finding, text::write(&found.scenario));
         write_whole(path, text.as_bytes())
             .map_err(|error| Failure::at("write", path, reason(&error)))?;
     }
@@ -154,13 +154,13 @@ fn tell(
         Outcome::Found(found) => {
             output.line(format_args!(
                 "lockstorm: a violation with {}, the fewest there are, in schedule {} ({seconds:.1} s)",
-                counted(found.0.schedule.len() as u64, "departure"),
+                counted(found.departures as u64, "departure"),
                 exploration.schedules,
             ));
-            output.line(found.1);
+            output.line(found.finding);
             match &arguments.output {
                 Some(path) => output.line(format_args!("next: {} --trace", replay(driver, path))),
-                None => output.text(&text::write(&found.0)),
+                None => output.text(&text::write(&found.scenario)),
             }
         }
     }
@@ -197,8 +197,8 @@ impl Line {
             known_states: exploration.known_states,
             out_of_reach: exploration.out_of_reach,
             seconds,
-            finding: found.map(|found| found.1.to_string()),
-            scenario: found.map(|found| text::write(&found.0)),
+            finding: found.map(|found| found.finding.to_string()),
+            scenario: found.map(|found| text::write(&found.scenario)),
         }
     }
 }

@@ -35,6 +35,10 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_set_robust_list,
     libc::SYS_sched_yield,
     libc::SYS_setitimer,
+    // What a thread does first, which was started before and may run only now.
+    libc::SYS_rseq,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_set_robust_list,
     // Signals, and what the process knows of itself.
     libc::SYS_getpid,
     libc::SYS_getrandom,

@@ -3,7 +3,7 @@
 //! An event that touches nothing is its processor's own affair. What is not told apart here counts as one object, so
 //! that too much depends on each other and never too little.
 
-use crate::event::{Event, Kind, Lock, Routine};
+use crate::event::{Event, Kind, Lock, PROCESSORS_MAX, Routine};
 use crate::storport::Ddi;
 
 /// A set of objects.
@@ -11,19 +11,24 @@ use crate::storport::Ddi;
 pub(super) struct Objects(u128);
 
 impl Objects {
-    /// StorPort's queues and requests, and whatever has no object of its own.
-    pub(super) const PORT: Objects = Objects(1);
-    /// STOR_DPC objects and the processors' queues of them.
-    pub(super) const DPCS: Objects = Objects(1 << 1);
-    /// The device, its registers and its interrupts.
-    pub(super) const DEVICE: Objects = Objects(1 << 2);
-
     const NONE: Objects = Objects(0);
+    /// StorPort's queues and requests, the device and its interrupts, and whatever has no object of its own.
+    const PORT: Objects = Objects(1);
+    /// The device's registers.
+    const DEVICE: Objects = Objects(1 << 1);
+    /// Memory that the driver reaches without any lock.
+    pub(super) const MEMORY: Objects = Objects(1 << 2);
     const START_IO: u32 = 3;
     /// Interrupt and the messages' locks, which are one with per-message synchronisation.
     const INTERRUPT: u32 = 4;
     const DPC_LOCKS: u32 = 8;
+    /// Each processor's queue of DPCs.
+    const QUEUES: u32 = 40;
     const EXECUTIVE_LOCKS: u32 = 64;
+    /// STOR_DPC objects.
+    const DPCS: u32 = 96;
+    /// Everything but locks.
+    const ALL: Objects = Objects(0b11 | 0xFF << Objects::QUEUES | 0xFFFF_FFFF << Objects::DPCS);
 
     pub(super) const fn union(self, other: Objects) -> Objects {
         Objects(self.0 | other.0)
@@ -53,6 +58,12 @@ impl Objects {
         Objects(1 << number)
     }
 
+    /// A DPC and the queue that it is, or was, in.
+    const fn dpc(dpc: u8, processor: u8) -> Objects {
+        let queue = 1 << (Objects::QUEUES + processor as u32 % 8);
+        Objects(1 << (Objects::DPCS + dpc as u32 % 32) | queue)
+    }
+
     /// What the event touches.
     pub(super) fn of(event: &Event) -> Objects {
         match event.kind {
@@ -61,13 +72,13 @@ impl Objects {
             | Kind::LockReleased { lock, .. } => Objects::lock(lock),
             Kind::IrqlSet { .. } => Objects::NONE,
             Kind::Entered { routine: Routine::Synchronized, .. }
-            | Kind::Left { routine: Routine::Synchronized | Routine::Dpc, .. } => Objects::NONE,
-            Kind::Entered { routine: Routine::Dpc, .. }
-            | Kind::DpcInitialized { .. }
-            | Kind::DpcIssued { .. }
-            | Kind::DpcCancelled { .. } => Objects::DPCS,
+            | Kind::Left { routine: Routine::Synchronized, .. } => Objects::NONE,
+            Kind::Entered { routine: Routine::Dpc, subject } => {
+                Objects::dpc(subject as u8, event.processor)
+            }
+            Kind::DpcIssued { dpc: Some(dpc), target, .. } => Objects::dpc(dpc, target),
             Kind::Called { ddi, .. } => Objects::called(ddi),
-            _ => Objects::PORT.union(Objects::DPCS).union(Objects::DEVICE),
+            _ => Objects::ALL,
         }
     }
 
@@ -85,6 +96,38 @@ impl Objects {
     }
 }
 
+/// Who holds a lock. What a driver does without one, from one decision point to the next, may touch any memory that its
+/// processors share: counters that are incremented atomically, for one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Guards {
+    held: [u16; PROCESSORS_MAX],
+    /// The processor has run without a lock since its last decision point.
+    unguarded: [bool; PROCESSORS_MAX],
+}
+
+impl Guards {
+    /// An event has happened.
+    pub(super) fn event(&mut self, event: &Event) {
+        let processor = usize::from(event.processor) % PROCESSORS_MAX;
+        let held = &mut self.held[processor];
+        match event.kind {
+            Kind::LockAcquired { .. } => *held += 1,
+            Kind::LockReleased { holder: Some(holder), .. } if holder == event.processor => {
+                *held = held.saturating_sub(1);
+            }
+            _ => {}
+        }
+        self.unguarded[processor] |= *held == 0;
+    }
+
+    /// The processor comes to a decision point; whether it has run without a lock since the one before.
+    pub(super) fn point(&mut self, processor: u8) -> bool {
+        let processor = usize::from(processor) % PROCESSORS_MAX;
+        let is_free = self.held[processor] == 0;
+        std::mem::replace(&mut self.unguarded[processor], is_free) | is_free
+    }
+}
+
 /// Whether the event can give another processor something to do.
 pub(super) const fn wakes(event: &Event) -> bool {
     matches!(
@@ -95,5 +138,5 @@ pub(super) const fn wakes(event: &Event) -> bool {
 
 /// Whether the event can let something in that its processor had held off, or waits.
 pub(super) const fn lets_in(event: &Event) -> bool {
-    matches!(event.kind, Kind::LockReleased { .. } | Kind::IrqlSet { .. })
+    matches!(event.kind, Kind::LockReleased { .. } | Kind::IrqlSet { .. } | Kind::Left { .. })
 }

@@ -6,7 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::footprint::Objects;
+use super::footprint::{Guards, Objects};
 use crate::event::{Event, PROCESSORS_MAX, Point};
 use crate::harness::EventHasher;
 
@@ -19,11 +19,18 @@ pub(super) struct History {
     /// The last event on each object.
     last: [u64; 128],
     due: u64,
+    guards: Guards,
 }
 
 impl Default for History {
     fn default() -> Self {
-        History { sum: 0, own: [0; PROCESSORS_MAX], last: [0; 128], due: u64::MAX }
+        History {
+            sum: 0,
+            own: [0; PROCESSORS_MAX],
+            last: [0; 128],
+            due: u64::MAX,
+            guards: Guards::default(),
+        }
     }
 }
 
@@ -50,6 +57,7 @@ impl History {
         }
         self.own[processor] = hash;
         self.sum = self.sum.wrapping_add(hash);
+        self.guards.event(event);
     }
 
     /// A decision point follows: its processor has come one step further. If the device has acted since the last
@@ -67,6 +75,12 @@ impl History {
         }
         let own = &mut self.own[usize::from(point.processor) % PROCESSORS_MAX];
         *own = mixed(*own ^ 0x9E37_79B9_7F4A_7C15);
+        if self.guards.point(point.processor) {
+            for number in Objects::MEMORY.numbers() {
+                *own = mixed(*own ^ self.last[number].rotate_left(1));
+                self.last[number] = *own;
+            }
+        }
         self.sum = self.sum.wrapping_add(*own);
     }
 

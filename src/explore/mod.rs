@@ -2,7 +2,7 @@
 //!
 //! A *departure* is a context switch, the delivery of an interrupt, or the device doing early what it would do later:
 //! what a [`Decision`] says. Schedules are run by their number of departures, none first, so that the first violation
-//! has the fewest there can be; among those with as many, late ones first. What is proved when no violation turns up is
+//! has the fewest there can be. What is proved when no violation turns up is
 //! stated by [`Outcome::Complete`]: no schedule of this scenario within the bound shows one.
 //!
 //! # Equivalent schedules
@@ -16,13 +16,12 @@
 //!   (<https://www.microsoft.com/en-us/research/publication/partial-order-reduction-for-context-bounded-state-exploration/>):
 //!   the happens-before graph of its events, hashed so that the order of independent ones does not show
 //!   (`history`).
-//! - The last departure of a schedule, if it is a switch, is not moved over a piece that does nothing but take or give
-//!   back locks which the other processor does not touch before it returns (`swap`).
+//! - A switch is not moved over a piece that does nothing but take or give back locks which the other processor does
+//!   not touch before it returns; only what can happen to the other processor meanwhile is tried again (`swap`).
 //!
 //! What depends on what (`footprint`) errs on the side of dependence: anything that is not a lock, and every act of the
-//! device, depends on everything of its kind. One assumption is left: the memory that a driver's callbacks share, on
-//! different processors, is guarded by locks; a race between two decision points, without a lock, is no dependence that
-//! events tell of. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
+//! device, depends on everything of its kind; and what a driver does without holding a lock may touch whatever else is done
+//! without one. One assumption is left: memory that a driver touches while it holds locks is guarded by one of them. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
 
 mod footprint;
 mod history;
@@ -37,7 +36,7 @@ use crate::rules::Finding;
 use crate::scenario::{Decision, Scenario};
 use history::History;
 use node::Node;
-use swap::Swaps;
+use swap::{Back, Piece, Swaps};
 
 /// What can be explored: something that runs scenarios and can be observed.
 pub trait Subject {
@@ -103,9 +102,20 @@ pub enum Outcome {
     /// No schedule within the bound shows what was looked for.
     Complete,
     /// This scenario does, with the fewest departures.
-    Found(Box<(Scenario, Finding)>),
+    Found(Box<Found>),
     /// There were more schedules than the bound allows; none of those that were run shows it.
     Spent,
+}
+
+/// What was looked for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The scenario that shows it.
+    pub scenario: Scenario,
+    /// What it breaks.
+    pub finding: Finding,
+    /// Departures of its schedule. It can have more decisions: those at points without a choice change nothing.
+    pub departures: usize,
 }
 
 /// Explores the schedules of `scenario`, whose own is not looked at, until a run has a finding that is `wanted`.
@@ -123,6 +133,7 @@ pub fn explore<S: Subject>(
         bound,
         wanted,
         progress,
+        departures: 0,
         states: HashSet::new(),
         tally: Exploration {
             outcome: Outcome::Complete,
@@ -147,6 +158,8 @@ struct Explorer<'a, S> {
     bound: Bound,
     wanted: &'a dyn Fn(&Finding) -> bool,
     progress: &'a mut dyn FnMut(u64),
+    /// Departures of the schedules that are run now.
+    departures: usize,
     /// Histories of the states that were branched from.
     states: HashSet<u64>,
     tally: Exploration,
@@ -157,6 +170,10 @@ impl<S: Subject> Explorer<'_, S> {
         let mut level = vec![Node::root()];
         self.run(&[])?;
         for departures in 1..=self.bound.departures {
+            if level.is_empty() {
+                break;
+            }
+            self.departures = departures;
             let is_last = departures == self.bound.departures;
             let mut next = Vec::new();
             for node in level {
@@ -177,13 +194,21 @@ impl<S: Subject> Explorer<'_, S> {
         let end = if self.bound.every_point {
             points.len()
         } else {
-            self.first_known(node, &events, &points)
+            node.end(&points).min(self.first_known(node, &events, &points))
         };
-        let mut swaps = Swaps::new(is_last && !self.bound.every_point);
-        for at in (node.next..end).rev() {
+        let mut swaps = Swaps::new(!self.bound.every_point);
+        let last = node.next.checked_sub(1).filter(|_| !self.bound.every_point);
+        let pieces = Piece::all(&events, &points);
+        let mut back = last.and_then(|last| Back::of(&points, &pieces, last));
+        for at in node.next..end {
+            if let Some(back) = &mut back {
+                back.comes_to(&events, &points[at]);
+            }
             for choice in 0..points[at].0.choices() {
-                let before = swaps.piece(&events, &points, at);
-                if swaps.is_equivalent(&points, at, choice, &before) {
+                if node.leaves_out(&points[at].0, choice) {
+                    continue;
+                }
+                if back.as_ref().is_some_and(|back| back.is_equivalent(&points[at].0, choice)) {
                     self.tally.equivalent += 1;
                     continue;
                 }
@@ -191,6 +216,14 @@ impl<S: Subject> Explorer<'_, S> {
                     self.tally.out_of_reach += 1;
                     continue;
                 };
+                if let Some(excursion) = swaps.equivalent(&points, at, choice, &pieces[at]) {
+                    self.tally.equivalent += 1;
+                    // The same but for what can happen inside the excursion, other than its end.
+                    if !is_last && (excursion.has_others || self.scenario.setup.processors > 2) {
+                        next.push(child.inside_only(points[at].0.processor));
+                    }
+                    continue;
+                }
                 let excursion = self.run_watched(&child.schedule, at)?;
                 swaps.note(&points, at, choice, excursion);
                 if !is_last {
@@ -236,7 +269,10 @@ impl<S: Subject> Explorer<'_, S> {
         self.scenario.schedule.extend_from_slice(schedule);
         let sight = self.subject.observe(&self.scenario);
         match sight.findings.iter().find(|finding| (self.wanted)(finding)) {
-            Some(finding) => Err(Outcome::Found(Box::new((self.scenario.clone(), *finding)))),
+            Some(finding) => {
+                let (scenario, departures) = (self.scenario.clone(), self.departures);
+                Err(Outcome::Found(Box::new(Found { scenario, finding: *finding, departures })))
+            }
             None => Ok(swap::Excursion::of(sight.events, sight.points, at)),
         }
     }

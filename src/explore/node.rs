@@ -9,12 +9,32 @@ pub(super) struct Node {
     pub(super) schedule: Vec<Decision>,
     /// The first point after its last decision.
     pub(super) next: usize,
+    /// Departures are tried until this processor goes on, and none that lets it.
+    inside_only: Option<u8>,
 }
 
 impl Node {
     /// Without departures.
     pub(super) const fn root() -> Node {
-        Node { schedule: Vec::new(), next: 0 }
+        Node { schedule: Vec::new(), next: 0, inside_only: None }
+    }
+
+    /// The same schedule, of which only departures are tried that happen before `processor` goes on and do not let it:
+    /// all others come to the same as departures of an equivalent schedule.
+    pub(super) fn inside_only(self, processor: u8) -> Node {
+        Node { inside_only: Some(processor), ..self }
+    }
+
+    /// Where no more departures are tried.
+    pub(super) fn end(&self, points: &[(Point, u32)]) -> usize {
+        let goes_on = |(point, _): &(Point, u32)| Some(point.processor) == self.inside_only;
+        let inside = points.iter().skip(self.next).position(goes_on);
+        inside.map_or(points.len(), |inside| self.next + inside)
+    }
+
+    /// Whether a choice is not tried.
+    pub(super) fn leaves_out(&self, point: &Point, choice: u8) -> bool {
+        self.inside_only.is_some_and(|processor| point.target(choice) == Some(processor))
     }
 
     /// The schedule with one more departure, at point `at` of this one's run. A decision reaches no farther than 256
@@ -30,7 +50,11 @@ impl Node {
             next = idle + 1;
         }
         schedule.push(Decision { after: (at - next) as u8, choice });
-        (schedule.len() <= DECISIONS_MAX).then_some(Node { schedule, next: at + 1 })
+        (schedule.len() <= DECISIONS_MAX).then_some(Node {
+            schedule,
+            next: at + 1,
+            inside_only: None,
+        })
     }
 }
 

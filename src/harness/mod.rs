@@ -143,6 +143,7 @@ impl Prepared {
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
             Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
                 Ok(file) => {
+                    name_sites(&file);
                     let device = driver.build_device()?;
                     Ok(Prepared(Source::File(Box::new(file), driver.path.clone(), device)))
                 }
@@ -172,6 +173,16 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Lets sites be called by function and line from now on. Reads the debugging information at once: a process that
+/// is locked up cannot do so later.
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn name_sites(file: &crate::binary::DriverFile) {
+    let symbols = file.symbols();
+    // Without any, places are called by module and offset, which says enough.
+    let _ = symbols.missing();
+    crate::event::name_image_sites(move |offset| symbols.describe_call(offset));
 }
 
 /// A driver on its machine, watched.

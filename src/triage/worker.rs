@@ -172,7 +172,7 @@ impl Subject for Watched<'_> {
         let exploration = explore(self, scenario, bound, &wanted, &mut |_| {});
         explore::prepare(self.0, false);
         let found = match exploration.outcome {
-            Outcome::Found(found) => Some(found.0.schedule),
+            Outcome::Found(found) => Some(found.scenario.schedule),
             Outcome::Complete | Outcome::Spent => None,
         };
         (found, exploration.schedules)
