@@ -30,9 +30,6 @@ const PLAIN: &[libc::c_long] = &[
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
     libc::SYS_restart_syscall,
-    // The last steps of a thread that was started just before.
-    libc::SYS_rseq,
-    libc::SYS_set_robust_list,
     libc::SYS_sched_yield,
     libc::SYS_setitimer,
     // What a thread does first, which was started before and may run only now.
