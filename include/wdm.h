@@ -32,7 +32,8 @@
 
 #define NTAPI
 #define CONST const
-#define FORCEINLINE static inline __attribute__((always_inline))
+/* Without debug information of its own, so that what it calls is called, for a debugger, where the driver names it. */
+#define FORCEINLINE static inline __attribute__((always_inline, nodebug))
 #define DECLSPEC_IMPORT __declspec(dllimport)
 #define DECLSPEC_ALIGN(n) __attribute__((aligned(n)))
 #define NTSYSAPI DECLSPEC_IMPORT

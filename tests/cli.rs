@@ -157,6 +157,21 @@ fn a_call_that_makes_no_sense_is_one_line_and_status_2() {
 }
 
 #[test]
+fn a_file_that_is_no_driver_is_told_once_and_before_anything_is_written() {
+    let scratch = Scratch::new("drivers");
+    scratch.write("text.sys", b"not a driver");
+    scratch.run(&["fuzz", "text.sys"]).is_unusable(&["--device MODEL", "doorbell"]);
+    let of = |driver| ["fuzz", driver, "--device", "doorbell", "--seconds", "1"];
+    scratch.run(&of("text.sys")).is_unusable(&["text.sys"]);
+    scratch.run(&of("absent.sys")).is_unusable(&["absent.sys"]);
+    scratch.run(&["fuzz", "nvme", "--pci", "x.ron"]).is_unusable(&["--device"]);
+    scratch
+        .run(&["fuzz", "nvme", "--device", "nvme", "--pci", "x.ron"])
+        .is_unusable(&["--pci", "compiled drivers"]);
+    assert!(!scratch.path("artifacts").exists());
+}
+
+#[test]
 fn files_that_are_no_scenario_say_why() {
     let scratch = Scratch::new("bad");
     let good = packed(&scratch, "good.bin", RECURSIVE);
