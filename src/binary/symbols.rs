@@ -5,7 +5,7 @@
 //! the names.
 
 use std::fmt;
-use std::fs::File;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,8 +172,9 @@ fn survive<T>(read: impl FnOnce() -> T) -> Option<T> {
 
 /// Reads a program database that belongs to the driver.
 fn read_pdb(path: &Path, code_view: &CodeView) -> Result<Source, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut pdb = PDB::open(file).map_err(|error| error.to_string())?;
+    // Whole, and now: its parts are read when somebody asks, and by then the process may have no files any more.
+    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut pdb = PDB::open(Cursor::new(file)).map_err(|error| error.to_string())?;
     let information = pdb.pdb_information().map_err(|error| error.to_string())?;
     if information.guid.to_bytes_le() != code_view.guid {
         return Err("it belongs to another build of the driver".to_owned());

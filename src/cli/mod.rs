@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod corpus;
 mod drivers;
 mod explore;
 mod failure;
@@ -24,6 +25,7 @@ mod progress;
 mod reports;
 mod rules;
 mod run;
+mod seed;
 mod show;
 mod trace;
 mod triage;
@@ -61,6 +63,7 @@ Exit status: 0 nothing found, 1 a violation, 2 the input or the call is unusable
 enum Command {
     Fuzz(fuzz::Arguments),
     Run(run::Arguments),
+    Seed(seed::Arguments),
     Show(show::Arguments),
     Pack(pack::Arguments),
     Triage(triage::Arguments),
@@ -68,6 +71,7 @@ enum Command {
     Explore(explore::Arguments),
     Check(check::Arguments),
     Rules(rules::Arguments),
+    Corpus(corpus::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
@@ -127,6 +131,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
     let verdict = match arguments.command {
         Command::Fuzz(arguments) => fuzz::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
+        Command::Seed(arguments) => seed::run(&arguments, &mut output),
         Command::Show(arguments) => show::run(&arguments, &mut output),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Triage(arguments) => triage::run(&arguments, &mut output),
@@ -135,6 +140,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Check(arguments) => check::run(&arguments, &mut output),
         Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
+        Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
     }?;

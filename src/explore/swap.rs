@@ -70,9 +70,9 @@ impl Piece {
         let mut pieces = Vec::with_capacity(points.len());
         for (to, last) in points {
             let last = *last as usize;
-            let mut piece = Piece::default();
-            piece.is_plain =
+            let is_plain =
                 before.is_some_and(|from| from.processor == to.processor && from.due == to.due);
+            let mut piece = Piece { is_plain, ..Piece::default() };
             for event in &events[told..last] {
                 guards.event(event);
                 piece.take(event, to.processor);
