@@ -33,7 +33,7 @@ impl Watched {
 }
 
 impl Sink for Watched {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.coverage.record(event);
         self.checker.record(event)

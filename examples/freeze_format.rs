@@ -1,6 +1,6 @@
 //! Makes the frozen corpus of a format version: inputs, and beside each the text of the scenario that it is today.
-//! Run it once, when a version is new; it stops at a file that exists. `tests/format_v1.rs` holds the present
-//! version to it.
+//! Run it once, when a version is new; it stops at a file that exists. `tests/format.rs` holds every
+//! version to its own.
 //!
 //! `cargo run --example freeze_format`
 
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lockstorm::miniport::puppet::Op;
-use lockstorm::scenario::{Scenario, Step, StepKind, codec, text};
+use lockstorm::scenario::{Policy, Scenario, Step, StepKind, codec, text};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/v{}", codec::VERSION_POLICY))
 }
 
 fn main() {
@@ -31,16 +31,21 @@ fn main() {
         bytes
     };
     let mut inputs = vec![
-        ("empty".to_owned(), vec![]),
+        ("short".to_owned(), random(codec::HEADER_BYTES + 3)),
         ("zeroes".to_owned(), vec![0; 200]),
         ("ones".to_owned(), vec![0xFF; 400]),
-        ("short".to_owned(), random(codec::HEADER_BYTES + 3)),
     ];
-    for number in 0..4 {
+    for number in 0..6 {
         inputs.push((format!("random_{number}"), random(codec::SCENARIO_BYTES_MAX)));
     }
-    inputs.push(("canonical_default".to_owned(), canonical(&Scenario::default())));
-    inputs.push(("canonical_random".to_owned(), canonical(&codec::decode(&random(700)))));
+    for (_, bytes) in &mut inputs {
+        bytes[0] = codec::VERSION_POLICY;
+    }
+    let policies = [Policy::Random { seed: 0x1234, pace: 5 }, Policy::Pct { seed: 0xFEDC }];
+    let default = Scenario { policy: policies[0], ..Scenario::default() };
+    inputs.push(("canonical_default".to_owned(), canonical(&default)));
+    let whole = Scenario { policy: policies[1], ..codec::decode(&random(700)) };
+    inputs.push(("canonical_random".to_owned(), canonical(&whole)));
     for (number, ops) in Op::ALL.chunks(64).enumerate() {
         let mut scenario = codec::decode(&random(codec::HEADER_BYTES));
         let mut script = |op: &Op| {
@@ -57,6 +62,7 @@ fn main() {
             }
         };
         scenario.steps = ops.iter().map(&mut script).collect();
+        scenario.policy = policies[number % 2];
         inputs.push((format!("canonical_ops_{number}"), canonical(&scenario)));
     }
     fs::create_dir_all(folder()).expect("a folder");

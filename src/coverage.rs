@@ -91,7 +91,7 @@ impl Coverage {
     }
 
     /// Takes one event.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, event: &Event) {
         let processor = usize::from(event.processor) % PROCESSORS_MAX;
         let context = self.contexts[processor];
@@ -155,9 +155,7 @@ impl Coverage {
             (high ^ low.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let index = (mixed >> 52) as usize;
         let counter = &mut self.map.0[index % COUNTERS];
-        if *counter < COUNT_MAX {
-            *counter += 1;
-        }
+        *counter += u8::from(*counter < COUNT_MAX);
     }
 }
 

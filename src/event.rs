@@ -8,6 +8,7 @@
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
 mod names;
+pub(crate) mod number;
 
 #[cfg(feature = "host")]
 pub use names::name_image_sites;

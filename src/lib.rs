@@ -26,6 +26,8 @@
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`record`] | events that were written down, and the rules over them | yes |
+//! | [`reference`] | a slow model of the rules, to test the rules | yes |
+//! | [`targets`] | what fuzzing engines call | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
@@ -54,7 +56,11 @@ pub mod machine;
 #[cfg(feature = "cli")]
 pub mod record;
 #[cfg(feature = "host")]
+pub mod reference;
+#[cfg(feature = "host")]
 pub mod scenario;
+#[cfg(feature = "host")]
+pub mod targets;
 #[cfg(feature = "host")]
 pub mod triage;
 

@@ -311,7 +311,7 @@ fn a_short_campaign_finds_violations_that_replay() {
         }
     }
     for (name, input) in scratch.files("artifacts/puppet/corpus") {
-        assert_eq!(input[0], 1, "{name} begins with another version");
+        assert!([1, 2].contains(&input[0]), "{name} begins with another version");
     }
 }
 

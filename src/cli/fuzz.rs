@@ -10,6 +10,7 @@ use super::failure::{Failure, nearest, reason};
 use super::output::Output;
 use super::progress;
 use super::{Format, Verdict, input, worker};
+use crate::engine::Mutation;
 use crate::engine::campaign::{self, Plan, Reason, Summary};
 use crate::engine::findings::Kept;
 use crate::engine::known::Known;
@@ -18,6 +19,7 @@ use crate::engine::{catch_interrupts, release_interrupts};
 use crate::harness::Target;
 use crate::report::number::{counted, grouped};
 use crate::rules::RuleId;
+use crate::scenario::PolicyKind;
 
 /// Fuzz a driver: the main job
 ///
@@ -31,6 +33,7 @@ use crate::rules::RuleId;
   lockstorm fuzz puppet --stop-at-first      until the first violation
   lockstorm fuzz nvme --runs 100000 --seed 7 --corpus \"$(mktemp -d)\"
                                              the same runs every time
+  lockstorm fuzz nvme --schedule pct         with priorities instead of recorded preemptions
   lockstorm fuzz nvme --known known.txt      pass over what is listed in known.txt")]
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
@@ -52,6 +55,13 @@ pub(super) struct Arguments {
     /// One job with a seed, a number of runs and an empty corpus directory does the same runs every time.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Who decides when a processor is preempted: 'recorded' decisions, 'random' ones, or 'pct', random priorities with
+    /// change points [default: each input says]
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
+    schedule: Option<PolicyKind>,
+    /// How inputs are mutated: as scenarios ('steps'), as bytes, or both ('mixed'). For scripts/benchmark
+    #[arg(long, value_name = "HOW", value_parser = mutation, default_value = "mixed", hide = true)]
+    mutation: Mutation,
     /// Where inputs that reach new coverage are kept [default: artifacts/DRIVER/corpus]
     ///
     /// What is there is run first. The inputs in corpus/DRIVER are run too, if that directory exists.
@@ -114,6 +124,8 @@ fn plan(arguments: &Arguments, driver: Target) -> Result<Plan, Failure> {
         driver,
         jobs: arguments.jobs.into(),
         seed: arguments.seed.unwrap_or_else(seed_of_the_day),
+        policy: arguments.schedule,
+        mutation: arguments.mutation,
         runs: arguments.runs,
         time: arguments.seconds.map(Duration::from_secs),
         stop_at_first: arguments.stop_at_first,
@@ -124,6 +136,20 @@ fn plan(arguments: &Arguments, driver: Target) -> Result<Plan, Failure> {
         findings,
         known: arguments.known.as_deref().map_or(Ok(Known::default()), known)?,
     })
+}
+
+/// A policy by its name.
+pub(super) fn policy(name: &str) -> Result<PolicyKind, String> {
+    PolicyKind::from_name(name).ok_or_else(|| unknown(PolicyKind::ALL.map(PolicyKind::name)))
+}
+
+/// A way to mutate by its name.
+pub(super) fn mutation(name: &str) -> Result<Mutation, String> {
+    Mutation::from_name(name).ok_or_else(|| unknown(Mutation::ALL.map(Mutation::name)))
+}
+
+fn unknown(names: [&str; 3]) -> String {
+    format!("it is one of {}", names.join(", "))
 }
 
 fn known(path: &Path) -> Result<Known, Failure> {

@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod check;
+mod corpus;
 mod drivers;
 mod explore;
 mod failure;
@@ -68,6 +69,7 @@ enum Command {
     Explore(explore::Arguments),
     Check(check::Arguments),
     Rules(rules::Arguments),
+    Corpus(corpus::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
@@ -135,6 +137,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Check(arguments) => check::run(&arguments, &mut output),
         Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
+        Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
     }?;

@@ -217,6 +217,8 @@ enum Line<'a> {
         artifact: Option<&'a Path>,
         /// The example's bytes as hexadecimal digits.
         input: String,
+        /// Inputs that the worker had run when it found it; 0 if nobody counted.
+        after_runs: u64,
     },
 }
 
@@ -237,6 +239,7 @@ impl Audience for Json<'_> {
             line: &found.line,
             artifact: kept.artifact.as_deref().ok(),
             input: to_hex(&found.input),
+            after_runs: found.runs,
         });
     }
 

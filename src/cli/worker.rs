@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::failure::{Failure, reason};
-use super::{Verdict, input};
+use super::{Verdict, fuzz, input};
+use crate::engine::Mutation;
 use crate::engine::worker::{self, CannotStart, Orders};
+use crate::scenario::PolicyKind;
 
 /// Run the engine for 'lockstorm fuzz'
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,10 @@ pub(super) struct Arguments {
     seed: u32,
     #[arg(long)]
     runs: Option<u64>,
+    #[arg(long, value_parser = fuzz::policy)]
+    schedule: Option<PolicyKind>,
+    #[arg(long, value_parser = fuzz::mutation)]
+    mutation: Mutation,
     #[arg(long)]
     reload: bool,
     #[arg(long)]
@@ -38,6 +44,10 @@ pub(super) fn command(program: &std::path::Path, orders: &Orders) -> Command {
     if let Some(runs) = orders.runs {
         command.arg(format!("--runs={runs}"));
     }
+    if let Some(policy) = orders.policy {
+        command.arg(format!("--schedule={}", policy.name()));
+    }
+    command.arg(format!("--mutation={}", orders.mutation.name()));
     if orders.reload {
         command.arg("--reload");
     }
@@ -60,6 +70,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         driver: input::driver(&arguments.driver, &arguments.device)?,
         seed: arguments.seed,
         runs: arguments.runs,
+        policy: arguments.schedule,
+        mutation: arguments.mutation,
         reload: arguments.reload,
         corpus: arguments.corpus.clone(),
         seeds: arguments.seeds.clone(),

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use super::child::{Child, Corpus, Death, News, What, death};
 use super::findings::{Findings, Kept, Offer, write_whole};
 use super::known::Known;
+use super::libfuzzer::Mutation;
 use super::message::{Found, Message, Statistics};
 use super::recorder::Place;
 use super::signals::interrupted;
 use super::worker::Orders;
 use crate::harness::Target;
-use crate::scenario::codec;
+use crate::scenario::{PolicyKind, codec};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct Plan {
     pub jobs: usize,
     /// Seed of every random choice; the workers' seeds come from it.
     pub seed: u64,
+    /// The policy of every schedule; `None` leaves it to the inputs.
+    pub policy: Option<PolicyKind>,
+    /// How inputs are mutated.
+    pub mutation: Mutation,
     /// End after so many runs, of all workers together.
     pub runs: Option<u64>,
     /// End after so much time.
@@ -224,6 +229,8 @@ impl<'a> Campaign<'a> {
             driver: plan.driver.clone(),
             seed: worker_seed(plan.seed, index, worker.deaths),
             runs: worker.runs_max.map(|runs| runs - worker.before.runs.min(runs)),
+            policy: plan.policy,
+            mutation: plan.mutation,
             // Alone, a worker knows its corpus, and the clock would only disturb its determinism.
             reload: plan.jobs > 1,
             corpus: plan.corpus.clone(),
@@ -434,6 +441,7 @@ fn crash(signal: &str, line: String, input: &[u8]) -> Found {
         warning: false,
         line,
         input: bytes,
+        runs: 0,
     }
 }
 

@@ -152,7 +152,8 @@ mod tests {
     use super::*;
 
     fn found(id: u64, rule: &str, input: &[u8]) -> Found {
-        Found { id, rule: rule.into(), warning: false, line: "line".into(), input: input.to_vec() }
+        let (rule, line) = (rule.into(), "line".into());
+        Found { id, rule, warning: false, line, input: input.to_vec(), runs: 0 }
     }
 
     /// A directory that is gone at the end of the test.

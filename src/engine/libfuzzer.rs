@@ -4,7 +4,7 @@
 //! libFuzzer clears the counters before each run and scans them after it, so their size is a price paid on
 //! every run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_int, c_uint};
 
 // The crate compiles and links libFuzzer; its Rust macros are for programs without a `main`.
@@ -56,12 +56,46 @@ pub(super) unsafe fn watch_counters(counters: crate::binary::DriverCounters) {
     }
 }
 
+/// How inputs are mutated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mutation {
+    /// Mostly as scenarios, now and then as bytes.
+    #[default]
+    Mixed,
+    /// As scenarios only.
+    Steps,
+    /// As bytes only, with libFuzzer's own mutations: for comparison.
+    Bytes,
+}
+
+impl Mutation {
+    /// Every value.
+    pub const ALL: [Mutation; 3] = [Mutation::Mixed, Mutation::Steps, Mutation::Bytes];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mutation::Mixed => "mixed",
+            Mutation::Steps => "steps",
+            Mutation::Bytes => "bytes",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Mutation> {
+        Mutation::ALL.into_iter().find(|mutation| mutation.name() == name)
+    }
+}
+
 /// What runs one input.
 type Target = Box<dyn FnMut(&[u8])>;
 
 thread_local! {
     /// The target of the loop that this thread runs. libFuzzer hands its callback no context.
     static TARGET: RefCell<Option<Target>> = const { RefCell::new(None) };
+    static MUTATION: Cell<Mutation> = const { Cell::new(Mutation::Mixed) };
 }
 
 unsafe extern "C" {
@@ -84,8 +118,13 @@ unsafe extern "C" {
 ///
 /// `arguments` are libFuzzer's own, without a program name; those that begin with `-` are its flags, all
 /// others are directories.
-pub(super) fn fuzz(arguments: Vec<CString>, target: impl FnMut(&[u8]) + 'static) -> ! {
+pub(super) fn fuzz(
+    arguments: Vec<CString>,
+    mutation: Mutation,
+    target: impl FnMut(&[u8]) + 'static,
+) -> ! {
     TARGET.set(Some(Box::new(target)));
+    MUTATION.set(mutation);
     let mut argv: Vec<*mut c_char> =
         [c"lockstorm".to_owned()].into_iter().chain(arguments).map(CString::into_raw).collect();
     let mut argc = c_int::try_from(argv.len()).expect("a handful of arguments");
@@ -126,15 +165,61 @@ extern "C" fn LLVMFuzzerCustomMutator(
     if let Some(size) = exchange::take(unsafe { std::slice::from_raw_parts_mut(data, max_size) }) {
         return size.max(1);
     }
+    // SAFETY: as above, and `size` of them are set.
+    unsafe { mutated(data, size, max_size, seed) }
+}
+
+/// Mutates in place, mostly as scenarios.
+///
+/// # Safety
+///
+/// `data` has `max_size` writable bytes that nobody else uses, `size` of them set.
+unsafe fn mutated(data: *mut u8, size: usize, max_size: usize, seed: c_uint) -> usize {
     /// One mutation in so many is libFuzzer's own.
     const OWN_ONE_IN: c_uint = 4;
-    if seed.is_multiple_of(OWN_ONE_IN) {
-        // SAFETY: the arguments are passed on as they came: `max_size` writable bytes, `size` of them set.
-        let size = unsafe { LLVMFuzzerMutate(data, size, max_size) };
-        // SAFETY: as above; nobody else uses the bytes during the call.
-        return mutate::tidy(unsafe { std::slice::from_raw_parts_mut(data, max_size) }, size);
-    }
-    // SAFETY: as above.
+    let own = match MUTATION.get() {
+        Mutation::Mixed => seed.is_multiple_of(OWN_ONE_IN),
+        Mutation::Steps => false,
+        Mutation::Bytes => true,
+    };
+    // SAFETY: the caller's promise.
+    let size = if own { unsafe { LLVMFuzzerMutate(data, size, max_size) } } else { size };
+    // SAFETY: the caller's promise.
     let buffer = unsafe { std::slice::from_raw_parts_mut(data, max_size) };
-    mutate::mutate(buffer, size, seed.into())
+    if own { mutate::tidy(buffer, size) } else { mutate::mutate(buffer, size, seed.into()) }
+}
+
+/// libFuzzer's crossing of two inputs, which it asks for as often as for a mutation. Crossing that often finds less
+/// than mutating, so that most calls mutate the first input.
+#[unsafe(no_mangle)]
+extern "C" fn LLVMFuzzerCustomCrossOver(
+    first: *const u8,
+    first_size: usize,
+    second: *const u8,
+    second_size: usize,
+    out: *mut u8,
+    max_size: usize,
+    seed: c_uint,
+) -> usize {
+    /// One call in so many crosses.
+    const CROSS_ONE_IN: c_uint = 4;
+    // SAFETY: libFuzzer passes `max_size` writable bytes that nobody else uses during the call.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(out, max_size) };
+    if let Some(size) = exchange::take(buffer) {
+        return size.max(1);
+    }
+    // SAFETY: libFuzzer passes two inputs with their sizes.
+    let (first, second) = unsafe {
+        (
+            std::slice::from_raw_parts(first, first_size),
+            std::slice::from_raw_parts(second, second_size),
+        )
+    };
+    if MUTATION.get() != Mutation::Bytes && (seed >> 8).is_multiple_of(CROSS_ONE_IN) {
+        return mutate::cross(first, second, buffer, seed.into());
+    }
+    let size = first.len().min(max_size);
+    buffer[..size].copy_from_slice(&first[..size]);
+    // SAFETY: `out` is the buffer, of which `size` bytes are set.
+    unsafe { mutated(out, size, max_size, seed) }
 }

@@ -50,6 +50,9 @@ pub struct Found {
     /// The input.
     #[serde(with = "hex_bytes")]
     pub input: Vec<u8>,
+    /// Inputs that the worker had run, this one included; 0 if nobody counted.
+    #[serde(default)]
+    pub runs: u64,
 }
 
 impl Found {
@@ -62,6 +65,7 @@ impl Found {
             warning: finding.severity == Severity::Warning,
             line: finding.to_string(),
             input,
+            runs: 0,
         }
     }
 }
@@ -138,6 +142,7 @@ mod tests {
             warning: false,
             line: "a \"quoted\"\nline".into(),
             input: vec![0, 1, 0xFF],
+            runs: 7,
         });
         let mut pipe = Vec::new();
         send(&mut pipe, &message).unwrap();

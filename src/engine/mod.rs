@@ -22,7 +22,10 @@ pub mod campaign;
 pub mod findings;
 pub mod known;
 pub mod message;
+pub mod minimal;
 pub mod recorder;
+#[doc(hidden)]
+pub mod solo;
 pub mod worker;
 
 mod child;
@@ -34,7 +37,7 @@ mod sandbox;
 mod signals;
 
 pub(crate) use campaign::death_id;
-pub use libfuzzer::INPUT_MAX;
+pub use libfuzzer::{INPUT_MAX, Mutation};
 pub use signals::{
     catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
 };

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::exchange;
 use super::findings::earlier_examples;
-use super::libfuzzer::{self, INPUT_MAX};
+use super::libfuzzer::{self, INPUT_MAX, Mutation};
 use super::message::{Found, Message, Statistics, send};
 use super::novelty::Novelty;
 use super::recorder::Recorder;
 use super::signals;
 use crate::harness::{Harness, OpenError, Prepared, Target};
-use crate::scenario::{Scenario, codec, mutate};
+use crate::scenario::{PolicyKind, Scenario, codec, mutate};
 
 /// What a worker is told to do.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct Orders {
     pub seed: u32,
     /// End after so many inputs.
     pub runs: Option<u64>,
+    /// The policy of every schedule; `None` leaves it to the inputs.
+    pub policy: Option<PolicyKind>,
+    /// How inputs are mutated.
+    pub mutation: Mutation,
     /// Read what other workers add to the corpus.
     pub reload: bool,
     /// Directory that inputs with new coverage go to; its inputs are run first.
@@ -98,16 +102,18 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
         novelty: caged.then(Reached::default),
+        policy: orders.policy,
+        scenario: Scenario::default(),
     };
     for bytes in earlier {
         worker.run(&bytes);
     }
     worker.statistics = Statistics::default();
     worker.recorder.restart();
-    for seed in seeds {
-        mutate::each_neighbour(&seed, |bytes| worker.step(bytes));
+    for seed in seeds.iter().filter(|_| orders.mutation != Mutation::Bytes) {
+        mutate::each_neighbour(seed, |bytes| worker.step(bytes));
     }
-    libfuzzer::fuzz(arguments, move |bytes| worker.step(bytes))
+    libfuzzer::fuzz(arguments, orders.mutation, move |bytes| worker.step(bytes))
 }
 
 /// Guides libFuzzer by a compiled driver's own coverage too.
@@ -223,6 +229,9 @@ struct Worker {
     reported: Instant,
     /// What was reached so far, if the parent keeps the corpus.
     novelty: Option<Reached>,
+    policy: Option<PolicyKind>,
+    /// What the last input said.
+    scenario: Scenario,
 }
 
 impl Worker {
@@ -243,7 +252,11 @@ impl Worker {
     fn run(&mut self, bytes: &[u8]) {
         self.recorder.begin(bytes);
         signals::run_begins();
-        let outcome = self.harness.run_bytes(bytes);
+        codec::decode_into(bytes, &mut self.scenario);
+        if let Some(kind) = self.policy {
+            self.scenario.policy = self.scenario.policy.of_kind(kind, seed_of(bytes));
+        }
+        let outcome = self.harness.run(&self.scenario);
         signals::run_ends();
         self.recorder.end();
         self.statistics.runs += 1;
@@ -267,7 +280,7 @@ impl Worker {
 
     /// Reports those findings of the last run that are new, or shorter than before.
     fn report(&mut self) {
-        let size = size(self.harness.scenario());
+        let size = size(&self.scenario);
         let mut input = Vec::new();
         for at in 0..self.harness.findings().len() {
             let finding = self.harness.findings()[at];
@@ -275,9 +288,10 @@ impl Worker {
             if size < *shortest {
                 *shortest = size;
                 if input.is_empty() {
-                    codec::encode(self.harness.scenario(), &mut input);
+                    codec::encode(&self.scenario, &mut input);
                 }
-                let found = Found::new(&finding, input.clone());
+                let runs = self.statistics.runs;
+                let found = Found { runs, ..Found::new(&finding, input.clone()) };
                 self.send(&Message::Found(found));
             }
         }
@@ -296,6 +310,11 @@ impl Worker {
         self.send(&Message::Done);
         exit_at_once()
     }
+}
+
+/// The seed of a policy that the bytes themselves do not have: FNV-1a of them.
+fn seed_of(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// How long a scenario is to its reader: the same order as the length of its bytes, without encoding it.

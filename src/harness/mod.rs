@@ -81,12 +81,12 @@ impl Watch {
 }
 
 impl Sink for Watch {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
         self.coverage.record(event);
         if self.hash.is_some() | self.recorded.is_some() {
-            self.keep(event);
+            self.keep(*event);
         }
         self.checker.record(event)
     }
@@ -98,12 +98,12 @@ impl Sink for Watch {
 
 impl Watch {
     #[cold]
-    fn keep(&mut self, event: &Event) {
+    fn keep(&mut self, event: Event) {
         if let Some(hash) = &mut self.hash {
-            hash.event(event);
+            hash.event(&event);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(*event);
+            recorded.push(event);
         }
     }
 }

@@ -196,18 +196,12 @@ impl<S: Sink> State<S> {
     }
 
     /// Takes the next entry that can run, if the processor is below DISPATCH_LEVEL, and raises it there.
-    #[inline]
     fn begin_deferred(&mut self) -> Option<(Deferred, Irql)> {
         let current = self.current;
         let irql = self.processors[current].irql;
-        if irql >= Irql::DISPATCH || self.processors[current].deferred.is_empty() {
+        if irql >= Irql::DISPATCH {
             return None;
         }
-        self.take_deferred(irql)
-    }
-
-    fn take_deferred(&mut self, irql: Irql) -> Option<(Deferred, Irql)> {
-        let current = self.current;
         let (dpcs, configured) = (&self.dpcs, self.adapter.configured);
         let entry = self.processors[current]
             .deferred
@@ -236,6 +230,16 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs the processor's deferred work, if it is below DISPATCH_LEVEL.
     #[inline]
     pub(super) fn drain_deferred(self) {
+        let nothing_to_do = self.with(|s| {
+            let processor = s.processor();
+            processor.irql >= Irql::DISPATCH || processor.deferred.is_empty()
+        });
+        if !nothing_to_do {
+            self.drain();
+        }
+    }
+
+    fn drain(self) {
         while let Some((entry, irql)) = self.with(State::begin_deferred) {
             self.run_deferred(entry);
             self.with(|s| s.processor().irql = irql);

@@ -51,7 +51,9 @@ fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber
     let Some(mut old) = slot.take() else { return };
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
-    *slot = Some(fiber(port, index, old.into_stack()));
+    let stack = old.into_stack();
+    super::abandoned::tell(&stack);
+    *slot = Some(fiber(port, index, stack));
 }
 
 impl<S: Sink> State<S> {
@@ -66,7 +68,7 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            if let Some(processor) = self.movable() {
+            if let Some(processor) = self.ranked().or_else(|| self.movable()) {
                 return Some(processor);
             }
             if !self.advance() {
@@ -80,16 +82,21 @@ impl<S: Sink> State<S> {
 
     /// A processor that can move: what was preempted last, else the first idle one with work.
     fn movable(&self) -> Option<usize> {
-        let busy = (0..self.processor_count)
-            .filter(|&p| self.is_movable(p))
-            .max_by_key(|&p| self.processors[p].preempted);
-        busy.or_else(|| {
+        let mut last = (0, None);
+        for processor in 0..self.processor_count {
+            // 0 for one that cannot move. A maximum, and no branch on what is as good as random.
+            let when =
+                (self.processors[processor].preempted + 1) * u64::from(self.is_movable(processor));
+            last = if when > 0 && when >= last.0 { (when, Some(processor)) } else { last };
+        }
+        last.1.or_else(|| {
             (0..self.processor_count)
                 .find(|&p| self.processors[p].status == Status::Idle && self.has_work(p))
         })
     }
 
     /// Whether a processor that has something under way can go on with it.
+    #[inline]
     pub(super) fn is_movable(&self, processor: usize) -> bool {
         match self.processors[processor].status {
             Status::Busy => true,

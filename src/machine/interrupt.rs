@@ -134,6 +134,7 @@ fn target(affinity: Affinity, message: usize, processors: usize) -> usize {
 
 impl<S: Sink> State<S> {
     /// The pending interrupts that `processor` would take now, as bits.
+    #[inline]
     pub(super) fn deliverable(&self, processor: usize) -> u64 {
         let pending = self.interrupts.pending();
         if pending == 0 || !self.interrupts.enabled {
@@ -202,9 +203,9 @@ impl<S: Sink + 'static> Port<S> {
             (by_line, per_message, saved)
         });
         let lock = if per_message { Lock::Message(message) } else { Lock::Interrupt };
-        let level = if per_message { None } else { Some(DIRQL) };
         let irql = self.with(|s| s.processor().irql);
-        self.take(Request { lock, api: LockApi::Port, level, handle: 0 }, Site::Port);
+        let level = if per_message { irql } else { DIRQL };
+        self.take(lock, Request::of_port(level), Site::Port);
         if by_line {
             self.call_interrupt();
         } else {

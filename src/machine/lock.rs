@@ -9,18 +9,12 @@
 use super::port::Port;
 use super::processor::Status;
 use super::state::{End, State};
-use crate::event::{
-    DPCS_MAX, EXECUTIVE_LOCKS_MAX, Handle, Interrupts, Kind, Lock, LockApi, MESSAGES_MAX, Sink,
-    Site,
-};
+use crate::event::number::{DPCS, EXECUTIVES, LOCKS, START_IO, lock_of, number};
+use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, Sink, Site};
 use crate::storport::Irql;
 
-const START_IO: usize = 0;
-const INTERRUPT: usize = 1;
-const MESSAGES: usize = 2;
-const DPCS: usize = MESSAGES + MESSAGES_MAX;
-const EXECUTIVES: usize = DPCS + DPCS_MAX;
-const TOKENS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
+/// The first channel token; below are the locks of the contract, by number.
+const TOKENS: usize = LOCKS;
 /// Channel tokens: as many as StorPort grants channels.
 pub(super) const CHANNELS_MAX: usize = 8;
 const COUNT: usize = TOKENS + CHANNELS_MAX;
@@ -53,38 +47,21 @@ pub(super) struct Locks {
     serial: u32,
 }
 
-/// What an acquire asks for.
+/// How an acquire asks for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub(super) lock: Lock,
     pub(super) api: LockApi,
-    /// IRQL to run at while it is held; `None` leaves it.
-    pub(super) level: Option<Irql>,
+    /// IRQL to run at while it is held.
+    pub(super) level: Irql,
     /// Address of the handle; 0 without one.
     pub(super) handle: usize,
 }
 
-/// The table's index of a lock.
-pub(super) fn index(lock: Lock) -> usize {
-    match lock {
-        Lock::StartIo => START_IO,
-        Lock::Interrupt => INTERRUPT,
-        Lock::Message(message) => MESSAGES + usize::from(message) % MESSAGES_MAX,
-        Lock::Dpc(dpc) => DPCS + usize::from(dpc) % DPCS_MAX,
-        Lock::Executive(lock) => EXECUTIVES + usize::from(lock) % EXECUTIVE_LOCKS_MAX,
+impl Request {
+    /// StorPort's own, around a callback.
+    pub(super) const fn of_port(level: Irql) -> Request {
+        Request { api: LockApi::Port, level, handle: 0 }
     }
-}
-
-/// The lock at an index; `None` for a channel token.
-fn lock_at(index: usize) -> Option<Lock> {
-    Some(match index {
-        START_IO => Lock::StartIo,
-        INTERRUPT => Lock::Interrupt,
-        MESSAGES..DPCS => Lock::Message((index - MESSAGES) as u8),
-        DPCS..EXECUTIVES => Lock::Dpc((index - DPCS) as u8),
-        EXECUTIVES..TOKENS => Lock::Executive((index - EXECUTIVES) as u8),
-        _ => return None,
-    })
 }
 
 impl Locks {
@@ -103,7 +80,7 @@ impl Locks {
     }
 
     pub(super) fn record(&self, lock: Lock) -> &Record {
-        &self.records[index(lock)]
+        &self.records[number(lock)]
     }
 
     #[inline]
@@ -147,6 +124,7 @@ const FREE: Record = Record {
 impl<S: Sink> State<S> {
     /// Whether `processor`, which waits for the lock, can go on: a queued lock was handed to it, another is
     /// free.
+    #[inline]
     pub(super) fn is_granted(&self, processor: usize, index: usize) -> bool {
         match self.locks.records[index].owner {
             Some(owner) => is_queued(index) && usize::from(owner) == processor,
@@ -187,7 +165,7 @@ impl<S: Sink> State<S> {
     fn waits_for(&self, processor: usize) -> Option<(Lock, u8)> {
         let Status::Waiting(index) = self.processors[processor].status else { return None };
         let holder = self.locks.records[index].owner?;
-        Some((lock_at(index).unwrap_or(Lock::StartIo), holder))
+        Some((if index < TOKENS { lock_of(index) } else { Lock::StartIo }, holder))
     }
 
     #[cold]
@@ -202,9 +180,9 @@ impl<S: Sink> State<S> {
         self.stop(End::Deadlock);
     }
 
-    /// Books the lock to the current processor.
+    /// Books the lock to the current processor; the number of the acquire.
     #[inline]
-    fn book(&mut self, index: usize, request: &Request, saved: Irql) {
+    fn book(&mut self, index: usize, request: Request, saved: Irql) -> u32 {
         self.locks.serial += 1;
         let serial = self.locks.serial;
         let (owner, since) = (self.current as u8, self.processors[self.current].busy);
@@ -212,6 +190,7 @@ impl<S: Sink> State<S> {
         record.owner = Some(owner);
         (record.api, record.saved, record.serial) = (request.api, saved, serial);
         (record.handle, record.since) = (request.handle, since);
+        serial
     }
 }
 
@@ -223,54 +202,57 @@ fn is_queued(index: usize) -> bool {
 
 impl<S: Sink + 'static> Port<S> {
     /// Takes a lock, spinning as long as it is held. Returns the number of the acquire.
-    #[inline]
-    pub(super) fn take(self, request: Request, site: Site) -> u32 {
-        let saved = self.with(|s| {
-            let processor = s.processor();
-            let saved = processor.irql;
-            if let Some(level) = request.level {
-                processor.irql = level;
-            }
-            saved
+    ///
+    /// Not inlined, so that the event and what the sink makes of it are: see [`State::emit_at`].
+    #[inline(never)]
+    pub(super) fn take(self, lock: Lock, request: Request, site: Site) -> u32 {
+        let index = number(lock);
+        let (saved, held) = self.with(|s| {
+            let saved = std::mem::replace(&mut s.processor().irql, request.level);
+            (saved, s.locks.is_held(index))
         });
         let mut contended = false;
-        if request.lock == Lock::Interrupt && self.with(|s| s.interrupt_is_all_messages()) {
-            for message in 0..self.with(|s| s.adapter.facts.messages) {
-                contended |= self.spin(index(Lock::Message(message)), &request, saved, site);
-                self.with(|s| s.book(index(Lock::Message(message)), &request, saved));
-            }
+        if matches!(lock, Lock::Interrupt) && self.with(|s| s.interrupt_is_all_messages()) {
+            contended = self.take_all_messages(request, saved, site);
+            contended |= self.spin((lock, index), request.api, saved, site);
+        } else if held {
+            contended = self.spin((lock, index), request.api, saved, site);
         }
-        contended |= self.spin(index(request.lock), &request, saved, site);
         self.act(|s| {
-            s.book(index(request.lock), &request, saved);
-            let irql = s.processor().irql;
-            let kind = Kind::LockAcquired { lock: request.lock, api: request.api, irql, contended };
-            s.emit_at(site, saved, kind);
-            s.locks.serial
+            let serial = s.book(index, request, saved);
+            let (api, irql) = (request.api, request.level);
+            s.emit_at(site, saved, Kind::LockAcquired { lock, api, irql, contended });
+            serial
         })
     }
 
-    /// Waits until the lock at `index` is free; whether that took waiting.
-    #[inline]
-    fn spin(self, index: usize, request: &Request, saved: Irql, site: Site) -> bool {
+    /// Takes every message's lock, as part of the Interrupt lock; whether that took waiting.
+    #[cold]
+    fn take_all_messages(self, request: Request, saved: Irql, site: Site) -> bool {
+        let mut contended = false;
+        for message in 0..self.with(|s| s.adapter.facts.messages) {
+            let index = number(Lock::Message(message));
+            contended |= self.spin((Lock::Interrupt, index), request.api, saved, site);
+            self.with(|s| s.book(index, request, saved));
+        }
+        contended
+    }
+
+    /// Waits for `lock` until what is at `index` is free; whether that took waiting.
+    #[cold]
+    fn spin(self, (lock, index): (Lock, usize), api: LockApi, saved: Irql, site: Site) -> bool {
         if !self.with(|s| s.locks.is_held(index)) {
             return false;
         }
-        self.spin_slow(index, request, saved, site);
-        true
-    }
-
-    #[cold]
-    fn spin_slow(self, index: usize, request: &Request, saved: Irql, site: Site) {
         self.act(|s| {
             let holder = s.locks.records[index].owner.unwrap_or_default();
-            let kind = Kind::LockWaited { lock: request.lock, api: request.api, holder };
-            s.emit_at(site, saved, kind);
+            s.emit_at(site, saved, Kind::LockWaited { lock, api, holder });
             if s.end.is_none() {
                 s.begin_to_wait(index);
             }
         });
         self.wait(index);
+        true
     }
 
     /// Is switched out until the lock at `index` may be taken; interrupts can arrive meanwhile.
@@ -301,27 +283,21 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Gives a lock back with `irql` to restore; what is wrong with that is the rules' affair, a lock of
-    /// somebody else's stays his.
-    #[inline]
+    /// somebody else's stays his. Not inlined, as [`Port::take`].
+    #[inline(never)]
     pub(super) fn give(self, lock: Lock, api: LockApi, handle: Handle, irql: Irql, site: Site) {
         self.act(|s| {
-            let record = *s.locks.record(lock);
-            let held_ns = match record.owner {
-                Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(record.since),
+            let index = number(lock);
+            let Record { owner: holder, saved, since, .. } = s.locks.records[index];
+            let held_ns = match holder {
+                Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(since),
                 None => 0,
             };
-            let kind = Kind::LockReleased {
-                lock,
-                api,
-                holder: record.owner,
-                handle,
-                irql,
-                saved: record.saved,
-                held_ns: u32::try_from(held_ns).unwrap_or(u32::MAX),
-            };
+            let held_ns = u32::try_from(held_ns).unwrap_or(u32::MAX);
+            let kind = Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns };
             s.emit(site, kind);
-            if record.owner == Some(s.current as u8) {
-                s.release(lock);
+            if holder == Some(s.current as u8) {
+                s.release(lock, index);
                 s.processor().irql = irql;
             }
         });
@@ -331,12 +307,14 @@ impl<S: Sink + 'static> Port<S> {
     /// Takes a channel token: exclusion inside StorPort, unseen by rules.
     pub(super) fn take_token(self, channel: usize) {
         let index = TOKENS + channel;
-        let request = Request { lock: Lock::StartIo, api: LockApi::Port, level: None, handle: 0 };
         if self.with(|s| s.locks.is_held(index)) {
             self.act(|s| s.begin_to_wait(index));
             self.wait(index);
         }
-        self.with(|s| s.book(index, &request, Irql::DISPATCH));
+        self.with(|s| {
+            let request = Request::of_port(s.processor().irql);
+            s.book(index, request, Irql::DISPATCH);
+        });
     }
 
     /// Gives a channel token back.
@@ -347,11 +325,11 @@ impl<S: Sink + 'static> Port<S> {
 
 impl<S: Sink> State<S> {
     #[inline]
-    fn release(&mut self, lock: Lock) {
-        self.locks.free(index(lock));
-        if lock == Lock::Interrupt && self.interrupt_is_all_messages() {
+    fn release(&mut self, lock: Lock, index: usize) {
+        self.locks.free(index);
+        if matches!(lock, Lock::Interrupt) && self.interrupt_is_all_messages() {
             for message in 0..self.adapter.facts.messages {
-                self.locks.free(index(Lock::Message(message)));
+                self.locks.free(number(Lock::Message(message)));
             }
         }
     }

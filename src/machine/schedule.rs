@@ -2,14 +2,16 @@
 //!
 //! Nearly every decision point is passed calmly, so the fast path is two comparisons and three additions.
 //! The recorded schedule says after how many points the next departure comes; when it is spent, every choice is
-//! calm, but that a processor yields to one that was preempted when its quantum is over.
+//! calm, but that a processor yields to one that was preempted when its quantum is over. Other policies than the
+//! recorded one decide in [`super::policy`].
 
 use super::interrupt::Delivery;
+use super::policy::Chooser;
 use super::port::Port;
 use super::processor::Status;
 use super::state::{State, TICK_NS};
 use crate::event::{PROCESSORS_MAX, Point, Sink};
-use crate::scenario::{DECISIONS_MAX, Decision};
+use crate::scenario::{DECISIONS_MAX, Decision, Policy};
 
 /// Decision points that one run may pass; a run past it is a hang. Of a million random runs of the NVMe core
 /// the longest that becomes quiet passes less than half of this.
@@ -24,6 +26,9 @@ const QUANTUM: u64 = 512;
 pub(super) struct Schedule {
     decisions: Vec<Decision>,
     next: usize,
+    chooser: Chooser,
+    /// What the next departure chooses.
+    choice: u8,
     /// Points until the slow path must look.
     fuse: u64,
     /// What `fuse` was set to.
@@ -43,6 +48,8 @@ impl Default for Schedule {
         Schedule {
             decisions: Vec::with_capacity(DECISIONS_MAX),
             next: 0,
+            chooser: Chooser::Nobody,
+            choice: 0,
             fuse: 0,
             armed: 0,
             passed: 0,
@@ -54,17 +61,30 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    pub(super) fn power_on(&mut self, decisions: &[Decision]) {
+    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy) {
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
-        self.decision_at = self.decisions.first().map_or(u64::MAX, |d| u64::from(d.after) + 1);
+        self.chooser = Chooser::new(policy);
+        self.plan();
         self.arm();
+    }
+
+    /// Looks up the next departure.
+    fn plan(&mut self) {
+        let recorded = self.decisions.get(self.next).copied();
+        self.next += usize::from(recorded.is_some());
+        self.decision_at = u64::MAX;
+        if let Some(decision) = recorded.or_else(|| self.chooser.departure()) {
+            self.decision_at = self.passed + u64::from(decision.after) + 1;
+            self.choice = decision.choice;
+        }
     }
 
     fn arm(&mut self) {
         let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        self.armed = if self.observed { 1 } else { far };
+        let every = self.observed || self.chooser.priorities().is_some();
+        self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
     }
 
@@ -85,12 +105,8 @@ impl Schedule {
         self.passed = self.passed();
         let over = self.quantum_is_over();
         let departure = (self.passed == self.decision_at).then(|| {
-            let choice = self.decisions[self.next].choice;
-            self.next += 1;
-            self.decision_at = match self.decisions.get(self.next) {
-                Some(decision) => self.passed + u64::from(decision.after) + 1,
-                None => u64::MAX,
-            };
+            let choice = self.choice;
+            self.plan();
             choice
         });
         if self.passed < DECISION_BUDGET {
@@ -145,11 +161,20 @@ struct Departures {
 }
 
 impl Departures {
-    fn add(&mut self, departure: Departure) {
-        if self.count < self.items.len() {
-            self.items[self.count] = departure;
-            self.count += 1;
+    /// Adds it if it exists. Written either way: which processors can go on is as good as random, so a branch on it
+    /// would be mispredicted half of the time.
+    #[inline]
+    fn add(&mut self, departure: Departure, exists: bool) {
+        if let Some(item) = self.items.get_mut(self.count) {
+            *item = departure;
+            self.count += usize::from(exists);
         }
+    }
+
+    /// The one that `choice` names.
+    fn chosen(&self, choice: u8) -> Option<Departure> {
+        let index = usize::from(choice).checked_rem(self.count)?;
+        self.items.get(index).copied()
     }
 }
 
@@ -170,7 +195,9 @@ impl<S: Sink + 'static> Port<S> {
     #[cold]
     fn point_slow(self) {
         let departure = self.act(|s| {
-            s.run_due();
+            if s.time >= s.due {
+                s.run_due();
+            }
             let account = s.schedule.settle();
             if s.schedule.observed {
                 s.tell_point();
@@ -179,6 +206,7 @@ impl<S: Sink + 'static> Port<S> {
                 s.hang();
             }
             match account {
+                _ if s.schedule.chooser.priorities().is_some() => s.rank(account),
                 Account { departure: Some(choice), .. } => s.depart(choice),
                 Account { over: true, .. } => s.yield_to_others(),
                 _ => None,
@@ -194,13 +222,11 @@ impl<S: Sink + 'static> Port<S> {
 }
 
 impl<S: Sink> State<S> {
-    /// The departure that `choice` names among those that exist now; notes a switch for the drive loop.
+    /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
     fn depart(&mut self, choice: u8) -> Option<Departure> {
-        let departures = self.departures();
-        if departures.count == 0 {
-            return None;
-        }
-        let departure = departures.items[usize::from(choice) % departures.count];
+        let mut departures = Departures::default();
+        self.list(&mut departures);
+        let departure = departures.chosen(choice)?;
         if let Departure::Switch(processor) = departure {
             self.switch_to(processor);
         }
@@ -216,6 +242,48 @@ impl<S: Sink> State<S> {
         Some(Departure::Switch(other as u8))
     }
 
+    /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
+    /// could, a change point lets time leap instead.
+    fn rank(&mut self, account: Account) -> Option<Departure> {
+        let mut departures = Departures::default();
+        self.list(&mut departures);
+        let current = self.current;
+        let priorities = self.schedule.chooser.priorities()?;
+        let change = account.departure.is_some() || account.over;
+        if change {
+            priorities.lower(current);
+        }
+        let mut best = (priorities.processor(current), None);
+        for &departure in &departures.items[..departures.count] {
+            let priority = match departure {
+                Departure::Interrupt(message) => priorities.message(message),
+                Departure::Switch(processor) => priorities.processor(usize::from(processor)),
+                Departure::Hasten if change => i16::MIN,
+                Departure::Hasten => continue,
+            };
+            let alone = departure == Departure::Hasten && best.1.is_none();
+            if priority > best.0 || alone {
+                best = (priority, Some(departure));
+            }
+        }
+        if let Some(Departure::Switch(processor)) = best.1 {
+            self.switch_to(processor);
+        }
+        best.1
+    }
+
+    /// The processor of the highest priority among those that can move, if priorities choose.
+    pub(super) fn ranked(&mut self) -> Option<usize> {
+        self.schedule.chooser.priorities()?;
+        let can_move = |s: &Self, p: usize| {
+            s.is_movable(p) || (s.processors[p].status == Status::Idle && s.has_work(p))
+        };
+        let movable: [bool; PROCESSORS_MAX] =
+            std::array::from_fn(|p| p < self.processor_count && can_move(self, p));
+        let priorities = self.schedule.chooser.priorities()?;
+        (0..PROCESSORS_MAX).filter(|&p| movable[p]).max_by_key(|&p| priorities.processor(p))
+    }
+
     fn switch_to(&mut self, processor: u8) {
         self.order += 1;
         self.processor().preempted = self.order;
@@ -227,7 +295,8 @@ impl<S: Sink> State<S> {
         let (time, due) = (self.time, self.due);
         let processor = self.current as u8;
         let mut point = Point { time, due, processor, ..Point::default() };
-        let departures = self.departures();
+        let mut departures = Departures::default();
+        self.list(&mut departures);
         for departure in &departures.items[..departures.count] {
             match departure {
                 Departure::Interrupt(_) => point.interrupts += 1,
@@ -249,26 +318,24 @@ impl<S: Sink> State<S> {
         self.sink.passes(&point);
     }
 
-    fn departures(&self) -> Departures {
-        let mut departures = Departures::default();
+    /// Adds what exists now. In place: a table of bytes that is copied just after it was written stalls.
+    #[inline]
+    fn list(&self, departures: &mut Departures) {
         let mut pending = self.deliverable(self.current);
         for _ in 0..4 {
             let Some(message) = Delivery::first(pending) else { break };
-            departures.add(Departure::Interrupt(message));
+            departures.add(Departure::Interrupt(message), true);
             pending &= pending - 1;
         }
         for processor in 0..self.processor_count {
-            if processor != self.current && self.can_go_on(processor) {
-                departures.add(Departure::Switch(processor as u8));
-            }
+            let exists = processor != self.current && self.can_go_on(processor);
+            departures.add(Departure::Switch(processor as u8), exists);
         }
-        if self.due != u64::MAX {
-            departures.add(Departure::Hasten);
-        }
-        departures
+        departures.add(Departure::Hasten, self.due != u64::MAX);
     }
 
     /// Whether resuming the processor would get anywhere.
+    #[inline]
     pub(super) fn can_go_on(&self, processor: usize) -> bool {
         match self.processors[processor].status {
             Status::Busy => true,
@@ -280,6 +347,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Whether an idle processor has something to do.
+    #[inline]
     pub(super) fn has_work(&self, processor: usize) -> bool {
         let p = &self.processors[processor];
         !p.tasks.is_empty() || self.has_deferred(processor) || self.deliverable(processor) != 0

@@ -6,7 +6,7 @@ use super::deferred::{Deferred, Task};
 use super::lock::Request;
 use super::port::Port;
 use super::state::State;
-use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
+use crate::event::{Kind, Lock, Routine, Sink, Site};
 use crate::storport::config::{HwStateChange, HwTimer, HwTimerEx, HwWorkItem};
 use crate::storport::{Irql, StorStatus};
 
@@ -330,8 +330,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
     /// half duplex, Interrupt.
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
-        let start_io = port_lock(Lock::StartIo, Irql::DISPATCH);
-        self.take(start_io, Site::Port);
+        self.take(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
         let result =
             if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
@@ -341,14 +340,9 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` at DIRQL under the Interrupt lock.
     pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
         let saved = self.with(|s| s.processor().irql);
-        self.take(port_lock(Lock::Interrupt, super::interrupt::DIRQL), Site::Port);
+        self.take(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
         let result = call();
         self.give_quietly(Lock::Interrupt, saved);
         result
     }
-}
-
-/// A lock that StorPort takes around a callback.
-pub(super) fn port_lock(lock: Lock, level: Irql) -> Request {
-    Request { lock, api: LockApi::Port, level: Some(level), handle: 0 }
 }

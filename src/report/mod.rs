@@ -9,6 +9,7 @@
 //! a file is escaped.
 
 pub mod breach;
+pub mod heat;
 pub(crate) mod hex;
 pub mod index;
 pub mod markdown;
@@ -18,6 +19,7 @@ pub mod page;
 pub mod perfetto;
 pub mod sarif;
 pub mod source;
+pub mod survey;
 pub mod timeline;
 pub mod told;
 pub mod words;

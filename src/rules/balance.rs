@@ -257,12 +257,12 @@ pub(super) struct Release {
 
 impl Release {
     /// Whether nothing is wrong: the test that nearly every release passes. `number` is the lock's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_plain(&self, state: &State, number: usize) -> bool {
         self.holder == Some(self.processor)
             && matches!(self.handle, Handle::Same)
             && self.irql.0 == self.saved.0
-            && state.is_newest(self.processor, number)
+            && state.newest_number(self.processor).map(usize::from) == Some(number)
             && state.held_at(number).is_some_and(|held| !held.by_port())
     }
 

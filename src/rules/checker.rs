@@ -13,7 +13,7 @@ use super::end::Circle;
 use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::Graph;
 use super::kind::Executives;
-use super::lockset::LockSet;
+use super::lockset::{LockSet, lock_of};
 use super::state::State;
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
@@ -62,7 +62,8 @@ pub struct Checker {
     stopped: bool,
     /// A processor waits for itself, and that has been reported.
     waits_for_itself: bool,
-    edge: Option<(Lock, Lock)>,
+    /// By number.
+    edge: Option<(u8, u8)>,
     near: Option<NearMiss>,
 }
 
@@ -98,7 +99,7 @@ impl Default for Checker {
 }
 
 impl Sink for Checker {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         Checker::record(self, event)
     }
@@ -183,7 +184,7 @@ impl Checker {
     #[must_use]
     #[inline]
     pub fn last_edge(&self) -> Option<(Lock, Lock)> {
-        self.edge
+        self.edge.map(|(held, taken)| (lock_of(held.into()), lock_of(taken.into())))
     }
 
     /// What rule the last event nearly broke.
@@ -194,7 +195,7 @@ impl Checker {
     }
 
     /// Takes one event: judges it, and follows it. `Stop` at the first error; warnings go on.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, event: &Event) -> Flow {
         if self.stopped {
             return Flow::Stop;
@@ -225,6 +226,7 @@ impl Checker {
     }
 
     /// Events that are rarer than a DDI call.
+    #[inline(always)]
     fn record_rare(&mut self, event: &Event) -> Flow {
         match event.kind {
             Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
@@ -261,6 +263,7 @@ impl Checker {
     }
 
     /// Events that say by themselves which rule is broken, if one is.
+    #[inline(always)]
     fn judge_plain(&self, event: &Event) -> Option<Verdict> {
         let lawful = !self.adapter.dump;
         Some(match event.kind {

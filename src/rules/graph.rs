@@ -99,14 +99,16 @@ pub(super) struct Graph {
     first: [[u8; LOCKS]; LOCKS],
     edges: [Edge; EDGES_MAX],
     count: u8,
+    /// Locks that an edge begins at: where none leads on, no cycle needs to be looked for.
+    begins: LockSet,
     per_message: bool,
 }
 
-/// What stands between a held lock and the one acquired.
+/// What stands between a held lock and the one acquired, both by number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nesting {
-    pub(super) held: Lock,
-    pub(super) acquired: Lock,
+    pub(super) held: usize,
+    pub(super) acquired: usize,
     /// Everything that the processor holds (every message's lock if Interrupt stands for them), and the gates
     /// of the DPC routines that it is in.
     pub(super) holding: LockSet,
@@ -119,6 +121,7 @@ impl Graph {
             first: [[0; LOCKS]; LOCKS],
             edges: [Edge::EMPTY; EDGES_MAX],
             count: 0,
+            begins: LockSet::EMPTY,
             per_message: false,
         }
     }
@@ -127,7 +130,7 @@ impl Graph {
         for edge in &self.edges[..usize::from(self.count)] {
             self.first[usize::from(edge.from)][usize::from(edge.to)] = 0;
         }
-        self.count = 0;
+        (self.count, self.begins) = (0, LockSet::EMPTY);
     }
 
     /// Says whether Interrupt stands for all message locks.
@@ -146,10 +149,10 @@ impl Graph {
 
     /// Whether the nesting adds nothing: the same two locks were nested before, under no more than now.
     #[inline]
-    pub(super) fn knows(&self, nesting: &Nesting) -> bool {
-        let mut edge = self.first[number(nesting.held)][number(nesting.acquired)];
+    pub(super) fn knows(&self, (held, acquired): (usize, usize), holding: LockSet) -> bool {
+        let mut edge = self.first[held][acquired];
         while let Some(known) = self.edges.get(usize::from(edge).wrapping_sub(1)) {
-            if known.holding.is_subset(nesting.holding) {
+            if known.holding.is_subset(holding) {
                 return true;
             }
             edge = known.next;
@@ -159,7 +162,7 @@ impl Graph {
 
     /// Adds an edge that is not known; the cycle that it closes.
     pub(super) fn add(&mut self, nesting: &Nesting, path: Path) -> Option<Cycle> {
-        let (from, to) = (number(nesting.held), number(nesting.acquired));
+        let (from, to) = (nesting.held, nesting.acquired);
         let index = usize::from(self.count);
         let holding = nesting.holding;
         let next = self.first[from][to];
@@ -167,6 +170,10 @@ impl Graph {
             Edge { from: from as u8, to: to as u8, next, holding, site: nesting.site, path };
         self.count += 1;
         self.first[from][to] = self.count;
+        self.begins.insert_number(from);
+        if !self.per_message && !self.begins.contains(lock_of(to)) {
+            return None;
+        }
         let mut search = Search { graph: self, edges: [0; CYCLE_MAX], assume_ascending: false };
         search.edges[0] = index as u8;
         let certain = search.close(1, holding);

@@ -134,25 +134,36 @@ pub(super) fn refused(p: &Processor, irql: Irql, device: Irql) -> Verdict {
 }
 
 /// The level at which the executive's release routines must be called.
-#[inline]
 pub(super) fn release(lock: Lock, api: LockApi, irql: Irql) -> Option<Verdict> {
-    let ddi = match api {
-        LockApi::Ke => Ddi::KeReleaseSpinLock,
-        LockApi::KeDpcLevel => Ddi::KeReleaseSpinLockFromDpcLevel,
-        LockApi::KeQueued => Ddi::KeReleaseInStackQueuedSpinLock,
-        LockApi::KeQueuedDpcLevel => Ddi::KeReleaseInStackQueuedSpinLockFromDpcLevel,
-        _ => return None,
-    };
-    called(ddi, irql).map(|verdict| verdict.lock(lock))
+    (!may_release(api, irql)).then(|| Verdict::of(RuleId::IrqlDdi).lock(lock))
+}
+
+/// Whether a release by that routine may be called at `irql`.
+#[inline(always)]
+pub(super) fn may_release(api: LockApi, irql: Irql) -> bool {
+    match api {
+        LockApi::Ke => may_call(Ddi::KeReleaseSpinLock, irql),
+        LockApi::KeDpcLevel => may_call(Ddi::KeReleaseSpinLockFromDpcLevel, irql),
+        LockApi::KeQueued => may_call(Ddi::KeReleaseInStackQueuedSpinLock, irql),
+        LockApi::KeQueuedDpcLevel => {
+            may_call(Ddi::KeReleaseInStackQueuedSpinLockFromDpcLevel, irql)
+        }
+        _ => true,
+    }
 }
 
 /// A routine called outside its limits.
 #[inline]
 pub(super) fn called(ddi: Ddi, irql: Irql) -> Option<Verdict> {
-    let (low, high) = ddi.irql_limits();
-    let wrong = irql.0 < low.0 || irql.0 > high.0;
-    (wrong && !matches!(ddi, Ddi::EnablePassiveInitialization))
+    (!may_call(ddi, irql) && !matches!(ddi, Ddi::EnablePassiveInitialization))
         .then(|| Verdict::of(RuleId::IrqlDdi))
+}
+
+/// Whether `irql` is within a routine's limits.
+#[inline(always)]
+fn may_call(ddi: Ddi, irql: Irql) -> bool {
+    let (low, high) = ddi.irql_limits();
+    low.0 <= irql.0 && irql.0 <= high.0
 }
 
 /// KeRaiseIrql or KeLowerIrql.

@@ -1,40 +1,14 @@
-//! Locks as numbers, and sets of them: one bit each, whatever the kind. What the rules ask most often, whether
+//! Sets of locks: one bit each, whatever the kind. What the rules ask most often, whether
 //! something of the Interrupt rank is held, is two words.
 
-use crate::event::{DPCS_MAX, EXECUTIVE_LOCKS_MAX, Lock, MESSAGES_MAX};
+pub(super) use crate::event::number::{LOCKS, lock_of, number};
 
-const START_IO: usize = MESSAGES_MAX;
-const INTERRUPT: usize = START_IO + 1;
-const DPCS: usize = INTERRUPT + 1;
-const EXECUTIVES: usize = DPCS + DPCS_MAX;
-/// Locks that a run can have; a lock's number is below it.
-pub(super) const LOCKS: usize = EXECUTIVES + EXECUTIVE_LOCKS_MAX;
+use crate::event::number::{DPCS, EXECUTIVES, INTERRUPT};
+use crate::event::{DPCS_MAX, Lock, MESSAGES_MAX};
+
 /// The first of the pseudo-locks that stand for "only one instance of this DPC's routine runs".
 const GATES: usize = LOCKS;
 const _: () = assert!(MESSAGES_MAX == 64 && GATES / 64 == 2 && GATES % 64 + DPCS_MAX <= 64);
-
-/// The number of a lock.
-#[inline]
-pub(super) const fn number(lock: Lock) -> usize {
-    match lock {
-        Lock::Message(n) => n as usize % MESSAGES_MAX,
-        Lock::StartIo => START_IO,
-        Lock::Interrupt => INTERRUPT,
-        Lock::Dpc(n) => DPCS + n as usize % DPCS_MAX,
-        Lock::Executive(n) => EXECUTIVES + n as usize % EXECUTIVE_LOCKS_MAX,
-    }
-}
-
-/// The lock of a number.
-pub(super) const fn lock_of(number: usize) -> Lock {
-    match number {
-        0..START_IO => Lock::Message(number as u8),
-        START_IO => Lock::StartIo,
-        INTERRUPT => Lock::Interrupt,
-        DPCS..EXECUTIVES => Lock::Dpc((number - DPCS) as u8),
-        _ => Lock::Executive((number - EXECUTIVES) as u8),
-    }
-}
 
 /// A set of locks: one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -141,13 +115,7 @@ impl LockSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_lock_has_its_own_number() {
-        for index in 0..LOCKS {
-            assert_eq!(number(lock_of(index)), index);
-        }
-    }
+    use crate::event::EXECUTIVE_LOCKS_MAX;
 
     #[test]
     fn a_set_tells_kinds_apart() {

@@ -191,14 +191,14 @@ pub fn cell(routine: Routine, subject: u16, adapter: &Adapter) -> Cell {
 
 /// Whether nothing is wrong with requesting `lock` at `irql`: the test that nearly every request passes. The
 /// adapter interrupts at `device`.
-#[inline]
+#[inline(always)]
 pub(super) fn is_plain(
     p: &Processor,
     lock: Lock,
     api: LockApi,
     (irql, device): (Irql, Irql),
 ) -> bool {
-    let allowed = p.frame().map_or(Kinds::ALL, |frame| frame.cell.allowed);
+    let allowed = p.allowed;
     match lock {
         Lock::StartIo | Lock::Dpc(_) => {
             !p.held.has_interrupt_rank()
@@ -220,7 +220,7 @@ pub(super) fn is_plain(
 /// The most specific objection of this family to requesting `lock`.
 pub(super) fn request(state: &State, processor: u8, lock: Lock) -> Option<Verdict> {
     let p = state.processor(processor);
-    let cell = p.frame().map_or(Cell::FREE, |frame| frame.cell);
+    let cell = p.cell();
     let rank_one = matches!(lock, Lock::StartIo | Lock::Dpc(_));
     if rank_one && p.held.has_interrupt_rank() {
         return Some(out_of_order(state, processor, lock));

@@ -6,7 +6,7 @@
 
 use super::finding::Path;
 use super::lockset::{LOCKS, LockSet, lock_of, number};
-use super::order::Cell;
+use super::order::{Cell, Kinds};
 use crate::event::{DEPTH_MAX, DPCS_MAX, Lock, LockApi, PROCESSORS_MAX, Routine, Site};
 use crate::storport::Irql;
 
@@ -105,6 +105,8 @@ pub(super) struct Processor {
     /// The lock taken last, by number; [`NONE`] if none is held.
     top: u8,
     pub(super) held: LockSet,
+    /// What the innermost callback may acquire.
+    pub(super) allowed: Kinds,
     /// The DPCs whose routines are active here, a bit each.
     pub(super) gates: u32,
     /// Time spent in callbacks that interrupted others, in nanoseconds: what is not the fault of the
@@ -120,6 +122,7 @@ impl Processor {
         depth: 0,
         top: NONE,
         held: LockSet::EMPTY,
+        allowed: Kinds::ALL,
         gates: 0,
         nested_ns: 0,
         waits_at: Site::Port,
@@ -135,6 +138,11 @@ impl Processor {
     #[inline]
     pub(super) fn frame(&self) -> Option<&Frame> {
         self.frames.get(usize::from(self.depth).wrapping_sub(1))
+    }
+
+    /// What the innermost callback may acquire, and StorPort outside any.
+    pub(super) fn cell(&self) -> Cell {
+        self.frame().map_or(Cell::FREE, |frame| frame.cell)
     }
 
     /// The innermost callback, to note something in it.
@@ -194,12 +202,14 @@ impl Processor {
             *slot = frame;
         }
         self.depth = self.depth.saturating_add(1);
+        self.allowed = self.cell().allowed;
     }
 
     /// Ends the innermost callback, which kept the processor busy for `busy_ns`.
     #[inline]
     pub(super) fn leave(&mut self, frame: &Frame, busy_ns: u32) {
         self.depth -= 1;
+        self.allowed = self.cell().allowed;
         if frame.routine == Routine::Dpc {
             self.gates &= !gate(frame);
         }
@@ -242,7 +252,7 @@ impl State {
         while self.used_processors != 0 {
             let processor = &mut self.processors[self.used_processors.trailing_zeros() as usize];
             (processor.depth, processor.top) = (0, NONE);
-            processor.held = LockSet::EMPTY;
+            (processor.held, processor.allowed) = (LockSet::EMPTY, Kinds::ALL);
             (processor.gates, processor.nested_ns) = (0, 0);
             processor.waits_at = Site::Port;
             self.used_processors &= self.used_processors - 1;
@@ -276,25 +286,29 @@ impl State {
 
     /// The locks that a processor holds, newest first.
     pub(super) fn held_by(&self, processor: u8) -> impl Iterator<Item = (Lock, &Held)> {
-        let mut next = self.processor(processor).top;
-        core::iter::from_fn(move || {
-            let held = self.locks.get(usize::from(next))?;
-            let lock = lock_of(usize::from(next));
-            next = held.below;
-            Some((lock, held))
-        })
+        self.numbers_held_by(processor).map(|number| (lock_of(number), &self.locks[number]))
     }
 
     /// The lock that a processor took last.
     pub(super) fn newest(&self, processor: u8) -> Option<Lock> {
-        let top = self.processor(processor).top;
-        (top != NONE).then(|| lock_of(usize::from(top)))
+        self.newest_number(processor).map(|top| lock_of(usize::from(top)))
     }
 
-    /// Whether the lock of that number is the one that a processor took last.
+    /// The number of the lock that a processor took last.
     #[inline]
-    pub(super) fn is_newest(&self, processor: u8, number: usize) -> bool {
-        usize::from(self.processor(processor).top) == number
+    pub(super) fn newest_number(&self, processor: u8) -> Option<u8> {
+        Some(self.processor(processor).top).filter(|&top| top != NONE)
+    }
+
+    /// The numbers of the locks that a processor holds, newest first.
+    #[inline]
+    pub(super) fn numbers_held_by(&self, processor: u8) -> impl Iterator<Item = usize> {
+        let mut next = usize::from(self.processor(processor).top);
+        core::iter::from_fn(move || {
+            let number = next;
+            next = usize::from(self.locks.get(number)?.below);
+            Some(number)
+        })
     }
 
     /// Notes an acquire. A lock that somebody holds according to the events so far changes hands, so that no

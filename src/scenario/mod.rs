@@ -8,10 +8,12 @@
 pub mod codec;
 mod line;
 pub mod mutate;
+pub mod policy;
 pub mod setup;
 pub mod step;
 pub mod text;
 
+pub use policy::{Policy, PolicyKind};
 pub use setup::{
     Affinity, DeviceOrder, Failures, InterruptKind, Manner, Perf, PerfOption, Setup, StartIoMessage,
 };
@@ -36,9 +38,12 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// When the machine departs from the calm choice.
     pub schedule: Vec<Decision>,
+    /// What else moves the machine to depart from it.
+    pub policy: Policy,
 }
 
-/// One departure from the calm choice (stay on this processor, deliver nothing).
+/// One departure from the calm choice (stay on this processor, deliver nothing); with [`Policy::Pct`] one change of
+/// priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Decision points passed calmly before this one.

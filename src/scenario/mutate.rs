@@ -5,11 +5,15 @@
 //! what they do not touch, so that a scenario is bettered piece by piece. An engine mixes them with its own
 //! mutations, and calls [`tidy`] after those.
 
-use super::codec::{DECISION_BYTES, HEADER_BYTES, SCENARIO_BYTES_MAX, STEP_BYTES, VERSION};
-use super::{DECISIONS_MAX, STEPS_MAX};
+mod parts;
+mod random;
 
-/// Where the number of steps is.
-const COUNT_AT: usize = HEADER_BYTES - 1;
+use super::DECISIONS_MAX;
+use super::codec::{DECISION_BYTES, HEADER_BYTES, SCENARIO_BYTES_MAX, STEP_BYTES};
+use parts::Parts;
+pub use parts::tidy;
+use random::Random;
+
 /// Most mutations made at once.
 const MUTATIONS_MAX: u32 = 4;
 
@@ -30,6 +34,28 @@ pub fn mutate(buffer: &mut [u8], size: usize, seed: u64) -> usize {
         }
     }
     parts.size()
+}
+
+/// Crosses two scenarios into `out`, which has room for the longest child that is wanted, and returns the child's
+/// size. Equal seeds make equal children. The child has the setup of one parent, steps of the first up to
+/// some point and of the second from some point on, and the schedule of either. It is whole (see [`tidy`]) unless
+/// `out` is too small for any scenario.
+pub fn cross(first: &[u8], second: &[u8], out: &mut [u8], seed: u64) -> usize {
+    let mut random = Random(seed);
+    let size = first.len().min(out.len());
+    out[..size].copy_from_slice(&first[..size]);
+    let size = tidy(out, size);
+    if size < HEADER_BYTES {
+        return size;
+    }
+    let mut other = [0; SCENARIO_BYTES_MAX];
+    let other_size = second.len().min(other.len());
+    other[..other_size].copy_from_slice(&second[..other_size]);
+    let other_size = tidy(&mut other, other_size);
+    let mut other = Parts::new(&mut other, other_size);
+    let mut child = Parts::new(out, size);
+    child.cross(&mut other, &mut random);
+    child.size()
 }
 
 /// How far a byte of a neighbour lies from the seed's, at the most.
@@ -66,59 +92,7 @@ pub fn each_neighbour(seed: &[u8], mut visit: impl FnMut(&[u8])) {
     }
 }
 
-/// Makes a whole scenario of any bytes, with nothing behind it that has no meaning, and returns its size:
-/// today's version, a header, as many steps as it says, whole decisions. If the buffer is too small for a
-/// header, the first byte is set and no more.
-pub fn tidy(buffer: &mut [u8], size: usize) -> usize {
-    let Some(version) = buffer.first_mut() else { return 0 };
-    *version = VERSION;
-    if buffer.len() < HEADER_BYTES {
-        return size.clamp(1, buffer.len());
-    }
-    if size < HEADER_BYTES {
-        buffer[size.max(1)..HEADER_BYTES].fill(0);
-    }
-    let size = size.clamp(HEADER_BYTES, buffer.len());
-    Parts::new(buffer, size).size()
-}
-
-/// A scenario's bytes, cut at its joints.
-struct Parts<'a> {
-    bytes: &'a mut [u8],
-    steps: usize,
-    decisions: usize,
-}
-
-impl<'a> Parts<'a> {
-    /// Cuts the first `size` bytes, a header at least.
-    fn new(bytes: &'a mut [u8], size: usize) -> Self {
-        let rest = size - HEADER_BYTES;
-        let said = usize::from(bytes[COUNT_AT]) % (STEPS_MAX + 1);
-        let steps = said.min(rest / STEP_BYTES);
-        let decisions = ((rest - steps * STEP_BYTES) / DECISION_BYTES).min(DECISIONS_MAX);
-        let mut parts = Parts { bytes, steps: 0, decisions };
-        parts.set_steps(steps);
-        parts
-    }
-
-    fn set_steps(&mut self, steps: usize) {
-        self.steps = steps;
-        // At most STEPS_MAX, which fits.
-        self.bytes[COUNT_AT] = steps as u8;
-    }
-
-    fn step_at(&self, step: usize) -> usize {
-        HEADER_BYTES + step * STEP_BYTES
-    }
-
-    fn decision_at(&self, decision: usize) -> usize {
-        self.step_at(self.steps) + decision * DECISION_BYTES
-    }
-
-    fn size(&self) -> usize {
-        self.decision_at(self.decisions)
-    }
-
+impl Parts<'_> {
     /// One mutation. Scenarios neither grow nor shrink on the whole: that is the engine's to choose.
     fn mutate(&mut self, random: &mut Random) {
         match random.below(32) {
@@ -130,14 +104,16 @@ impl<'a> Parts<'a> {
             21..23 => self.swap_steps(random),
             23..26 => self.insert_decisions(random),
             26..29 => self.change_decision(random),
-            _ => self.erase_decisions(random),
+            29..31 => self.erase_decisions(random),
+            _ => self.change_policy(random),
         }
     }
 
     /// One byte of setup or swarm.
     fn change_setup(&mut self, random: &mut Random) {
-        let at = 1 + random.below(COUNT_AT - 1);
-        self.bytes[at] = random.value(self.bytes[at]);
+        let setup = self.setup();
+        let byte = &mut setup[random.below(setup.len())];
+        *byte = random.value(*byte);
     }
 
     /// One byte of a step; without any, a new one.
@@ -171,27 +147,10 @@ impl<'a> Parts<'a> {
         self.repeat(first, count, random.below(self.steps + 1));
     }
 
-    fn repeat(&mut self, first: usize, count: usize, place: usize) {
-        let mut run = [0; STEPS_MAX * STEP_BYTES];
-        let run = &mut run[..count * STEP_BYTES];
-        let from = self.step_at(first);
-        run.copy_from_slice(&self.bytes[from..from + run.len()]);
-        if self.open_steps(place, count) {
-            let at = self.step_at(place);
-            self.bytes[at..at + run.len()].copy_from_slice(run);
-        }
-    }
-
     fn erase_steps(&mut self, random: &mut Random) {
         if let Some((first, count)) = random.run(self.steps) {
             self.erase(first, count);
         }
-    }
-
-    fn erase(&mut self, first: usize, count: usize) {
-        let end = self.size();
-        self.bytes.copy_within(self.step_at(first + count)..end, self.step_at(first));
-        self.set_steps(self.steps - count);
     }
 
     fn swap_steps(&mut self, random: &mut Random) {
@@ -199,24 +158,6 @@ impl<'a> Parts<'a> {
             let (a, b) = (random.below(self.steps), random.below(self.steps));
             self.swap(a, b);
         }
-    }
-
-    fn swap(&mut self, a: usize, b: usize) {
-        for byte in 0..STEP_BYTES {
-            self.bytes.swap(self.step_at(a) + byte, self.step_at(b) + byte);
-        }
-    }
-
-    /// Makes room for `count` steps before step `place`, if there is any. Their bytes are not set yet.
-    fn open_steps(&mut self, place: usize, count: usize) -> bool {
-        let fits = self.size() + count * STEP_BYTES <= self.bytes.len();
-        if fits && self.steps + count <= STEPS_MAX {
-            let (from, end) = (self.step_at(place), self.size());
-            self.bytes.copy_within(from..end, from + count * STEP_BYTES);
-            self.set_steps(self.steps + count);
-            return true;
-        }
-        false
     }
 
     fn insert_decisions(&mut self, random: &mut Random) {
@@ -228,6 +169,36 @@ impl<'a> Parts<'a> {
             decision.copy_from_slice(&[random.distance(), random.byte()]);
         }
         self.decisions += count;
+    }
+
+    /// Another policy, or the same with another number; every other time none.
+    fn change_policy(&mut self, random: &mut Random) {
+        match self.policy() {
+            None => {
+                self.set_policy(Some((random.next() as u32).to_le_bytes()));
+            }
+            Some(_) if random.below(2) == 0 => {
+                self.set_policy(None);
+            }
+            Some(policy) => {
+                let byte = &mut policy[random.below(policy.len())];
+                *byte = random.value(*byte);
+            }
+        }
+    }
+
+    /// Takes over what `other` has: its setup or not, its last steps instead of one's own, its schedule or not.
+    fn cross(&mut self, other: &mut Parts<'_>, random: &mut Random) {
+        if random.below(4) == 0 {
+            self.setup().copy_from_slice(other.setup());
+        }
+        if random.below(2) == 0 {
+            let policy = other.policy().and_then(|policy| (&*policy).try_into().ok());
+            self.set_policy(policy);
+            self.take_decisions(other);
+        }
+        let (kept, from) = (random.below(self.steps + 1), random.below(other.steps + 1));
+        self.splice(kept, other, from);
     }
 
     /// A departure from the calm choice comes sooner or later, or is another one.
@@ -251,57 +222,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ z >> 31
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next() as u8
-    }
-
-    /// A number below `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        (((self.next() >> 32) * bound as u64) >> 32) as usize
-    }
-
-    /// Another value for a field: any, the first, a neighbour, or one bit changed.
-    fn value(&mut self, old: u8) -> u8 {
-        match self.below(8) {
-            0 => 0,
-            1 => old.wrapping_add(1),
-            2 => old.wrapping_sub(1),
-            3 => old ^ 1 << self.below(8),
-            _ => self.byte(),
-        }
-    }
-
-    /// Decision points to pass calmly: few more often than many.
-    fn distance(&mut self) -> u8 {
-        self.byte() >> self.below(8)
-    }
-
-    /// Where a run of things begins, of `count` that there are, and how long it is: one most often, seldom
-    /// many. `None` if there are none.
-    fn run(&mut self, count: usize) -> Option<(usize, usize)> {
-        let first = (count > 0).then(|| self.below(count))?;
-        let longest = (count - first).min(1 << self.below(5));
-        Some((first, 1 + self.below(longest)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::STEPS_MAX;
+    use super::super::codec::VERSION;
     use super::*;
     use crate::scenario::codec::{self, SCENARIO_BYTES_MAX};
-    use crate::scenario::{Scenario, StepKind};
+    use crate::scenario::{At, Decision, Policy, Scenario, Step, StepKind};
 
     #[test]
     fn a_neighbour_is_one_step_away() {
@@ -407,6 +334,49 @@ mod tests {
             2 * kept >= before.steps.len()
         });
         assert!(kept.count() > 800);
+    }
+
+    #[test]
+    fn a_crossing_has_parts_of_both() {
+        let parent = |step: u8, after: u8, policy: Policy| {
+            let mut scenario = Scenario::default();
+            scenario.setup.processors = step;
+            scenario.steps = vec![Step::FailAllocation(At::default(), step); 8];
+            scenario.schedule = vec![Decision { after, choice: 0 }; 5];
+            scenario.policy = policy;
+            let mut bytes = Vec::new();
+            codec::encode(&scenario, &mut bytes);
+            bytes
+        };
+        let first = parent(1, 10, Policy::Recorded);
+        let second = parent(2, 20, Policy::Pct { seed: 7 });
+        let mut buffer = [0; SCENARIO_BYTES_MAX];
+        let mut both = [0; 4];
+        for seed in 0..200 {
+            let size = cross(&first, &second, &mut buffer, seed);
+            let child = codec::read(&buffer[..size]).expect("a whole scenario");
+            let of = |n: u8| {
+                child.steps.iter().filter(move |s| **s == Step::FailAllocation(At::default(), n))
+            };
+            assert_eq!(of(1).count() + of(2).count(), child.steps.len());
+            both[0] += u32::from(of(1).count() > 0 && of(2).count() > 0);
+            both[1] += u32::from(child.setup.processors == 2);
+            // A schedule goes with its policy.
+            let recorded = child.policy == Policy::Recorded;
+            assert!(child.schedule.iter().all(|d| (d.after == 10) == recorded));
+            both[2] += u32::from(recorded);
+            both[3] += u32::from(!recorded);
+        }
+        assert!(both.iter().all(|&count| count > 20), "{both:?}");
+    }
+
+    #[test]
+    fn every_policy_comes_and_goes() {
+        let mut seen = [false; 3];
+        assert!(within(2_000, |s| {
+            seen[s.policy.kind() as usize] = true;
+            seen == [true; 3] && s.policy == Policy::Recorded
+        }));
     }
 
     #[test]

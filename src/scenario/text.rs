@@ -28,7 +28,7 @@ use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, FormatError};
-use super::{DECISIONS_MAX, Decision, STEPS_MAX, Scenario, Setup, Step};
+use super::{DECISIONS_MAX, Decision, Policy, STEPS_MAX, Scenario, Setup, Step};
 
 /// Bytes of the longest text that is read: many times the longest that is written, to leave room for
 /// comments.
@@ -49,9 +49,11 @@ struct Document {
     steps: Vec<Step>,
     #[serde(default)]
     schedule: Vec<Decision>,
+    #[serde(default)]
+    policy: Policy,
 }
 
-/// The version that this lockstorm reads.
+/// The versions that this lockstorm reads; a text of either may say all that there is.
 #[derive(Deserialize)]
 #[serde(try_from = "u32")]
 struct Version;
@@ -60,10 +62,11 @@ impl TryFrom<u32> for Version {
     type Error = String;
 
     fn try_from(found: u32) -> Result<Self, String> {
-        if found == u32::from(codec::VERSION) {
+        let known = [codec::VERSION, codec::VERSION_POLICY];
+        if known.map(u32::from).contains(&found) {
             Ok(Version)
         } else {
-            Err(format!("format version {found}, expected {}", codec::VERSION))
+            Err(format!("format version {found}, expected {} or {}", known[0], known[1]))
         }
     }
 }
@@ -137,7 +140,7 @@ pub fn read(bytes: &[u8]) -> Result<Scenario, TextError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| TextError::NotText { at: error.valid_up_to() })?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-    let Document { _version, setup, steps, schedule } =
+    let Document { _version, setup, steps, schedule, policy } =
         options().from_str(text).map_err(|error| TextError::Wrong {
             line: error.span.start.line,
             column: error.span.start.col,
@@ -145,7 +148,7 @@ pub fn read(bytes: &[u8]) -> Result<Scenario, TextError> {
         })?;
     within("steps", steps.len(), STEPS_MAX)?;
     within("decisions", schedule.len(), DECISIONS_MAX)?;
-    let mut scenario = Scenario { setup, steps, schedule };
+    let mut scenario = Scenario { setup, steps, schedule, policy };
     scenario.repair();
     Ok(scenario)
 }
@@ -190,7 +193,9 @@ fn within(what: &'static str, count: usize, most: usize) -> Result<(), TextError
 /// Writes a scenario as text: a step a line, and what has its default left out.
 #[must_use]
 pub fn write(scenario: &Scenario) -> String {
-    let mut text = format!("(\n    version: {},\n", codec::VERSION);
+    let recorded = scenario.policy == Policy::Recorded;
+    let version = if recorded { codec::VERSION } else { codec::VERSION_POLICY };
+    let mut text = format!("(\n    version: {version},\n");
     if scenario.setup != Setup::default() {
         let setup =
             ron(&scenario.setup, PrettyConfig::new().compact_arrays(true)).replace('\n', "\n    ");
@@ -201,6 +206,9 @@ pub fn write(scenario: &Scenario) -> String {
     let decisions: Vec<_> = scenario.schedule.iter().map(compact).collect();
     let rows: Vec<_> = decisions.chunks(DECISIONS_A_LINE).map(|row| row.join(", ")).collect();
     push_list(&mut text, "schedule", &rows);
+    if !recorded {
+        push(&mut text, format_args!("    policy: {},\n", compact(&scenario.policy)));
+    }
     text.push_str(")\n");
     text
 }

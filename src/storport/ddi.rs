@@ -30,6 +30,7 @@ macro_rules! ddis {
             /// From the `req.irql` line of each reference page; a routine whose page gives none has no
             /// limit here, because a rule must not invent one.
             #[must_use]
+            #[inline]
             pub const fn irql_limits(self) -> (Irql, Irql) {
                 match self { $(Ddi::$variant => ($low, $high),)* }
             }

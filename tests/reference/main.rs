@@ -1,11 +1,8 @@
 //! An independent check of the rules: a plain, slow model of the lock contract, held against the checker on
 //! random scripts of the puppet.
 //!
-//! The model was written from Microsoft's reference pages, the lock table of
-//! <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock> (as
-//! `tests/data/allowed-locks.csv`, read at run time), the rules' own sentences and the documentation of
-//! [`lockstorm::event`], and not from the checker, which its author had not read. It keeps vectors and sets, searches
-//! them from the start, and asks every rule at every event.
+//! The model is [`lockstorm::reference`], where it is told what it was written from; the fuzz target `locks` holds it
+//! against the checker too.
 //!
 //! Each script runs on the machine, which records its events; then model and checker read them event by event. Where
 //! the checker stops with an error, the model must object to the same event with the same rule; where it goes on, the
@@ -52,22 +49,16 @@
 //! orders apart, and none of the cells on which two pages disagree (a warning, never an error).
 
 mod idioms;
-mod locks;
-mod model;
-mod orders;
 mod reach;
-mod rest;
 mod scripts;
-mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use lockstorm::event::{Event, Flow};
+use lockstorm::event::Event;
 use lockstorm::harness::{BuiltIn, Harness};
-use lockstorm::rules::Checker;
+use lockstorm::reference::{Disagreement, Reference};
 use lockstorm::scenario::{Scenario, text};
 
-use model::{Id, Model, Verdict};
 use scripts::Random;
 
 /// Scripts that run by default: some ten seconds of a debug build.
@@ -75,67 +66,11 @@ const RUNS: u64 = 20_000;
 /// Events before a disagreement that are worth showing.
 const EVENTS_SHOWN: usize = 24;
 
-/// An event on which model and checker do not agree.
-struct Disagreement {
-    event: usize,
-    /// What the checker found at it, besides what it had found before.
-    checker: BTreeSet<Id>,
-    model: Verdict,
-}
-
-/// Reads a run's events with both. Counts the rules on which they agree.
-fn compare(
-    model: &mut Model,
-    events: &[Event],
-    agreed: &mut BTreeMap<Id, u64>,
-) -> Result<(), Disagreement> {
-    model.reset();
-    let mut checker = Checker::new();
-    let mut known: BTreeSet<Id> = BTreeSet::new();
-    for (index, event) in events.iter().enumerate() {
-        let verdict = model.judge(event);
-        let stops = checker.record(event) == Flow::Stop;
-        let found: BTreeSet<Id> = checker.findings().iter().map(|f| f.rule.rule().id).collect();
-        let new: BTreeSet<Id> = found.difference(&known).copied().collect();
-        let last = checker.findings().last().map(|finding| finding.rule.rule().id);
-        if !agrees(&verdict, &new, &found, last.filter(|_| stops)) {
-            return Err(Disagreement { event: index, checker: new, model: verdict });
-        }
-        for id in new.iter().copied().chain(last.filter(|_| stops)) {
-            *agreed.entry(id).or_default() += 1;
-        }
-        if stops {
-            break;
-        }
-        known = found;
-    }
-    Ok(())
-}
-
-/// Whether the checker, which has found `new` at this event and `found` so far, and ended the run with `error`, says
-/// the same as the model.
-fn agrees(verdict: &Verdict, new: &BTreeSet<Id>, found: &BTreeSet<Id>, error: Option<Id>) -> bool {
-    if verdict.errors.contains(locks::CONTRADICTION) {
-        return false;
-    }
-    match error {
-        Some(error) => verdict.errors.contains(error),
-        None if !verdict.errors.is_empty() => false,
-        None if verdict.warnings.is_empty() => new.is_empty(),
-        // A warning that has been given before is not given again.
-        None => new.is_subset(&verdict.warnings) && !verdict.warnings.is_disjoint(found),
-    }
-}
-
 /// What somebody needs who wants to know which of the two is right.
 fn report(scenario: &Scenario, events: &[Event], found: &Disagreement) -> String {
     use std::fmt::Write;
-    let Disagreement { event, checker, model: Verdict { errors, warnings } } = found;
-    let mut out = format!(
-        "at event {event} the checker finds {checker:?}, the model errors {errors:?} and warnings \
-         {warnings:?}\n{}",
-        text::write(scenario)
-    );
+    let event = &found.event;
+    let mut out = format!("{found}\n{}", text::write(scenario));
     for event in &events[(event + 1).saturating_sub(EVENTS_SHOWN)..=*event] {
         let Event { time, processor, irql, depth, kind, .. } = event;
         let _ = writeln!(out, "{time:9} processor {processor} depth {depth} {irql} {kind:?}");
@@ -156,14 +91,16 @@ fn rules_agree_with_the_model() {
     let mut random = Random::new(setting("LOCKSTORM_REFERENCE_SEED", 1));
     let mut harness = Harness::alone(BuiltIn::Puppet);
     harness.record(true);
-    let mut model = Model::new();
-    let mut agreed = BTreeMap::new();
+    let mut reference = Reference::new();
+    let mut agreed: BTreeMap<&str, u64> = BTreeMap::new();
     let mut events = 0;
     for run in 0..runs {
         let scenario = scripts::scenario(&mut random);
         harness.run(&scenario);
         events += harness.events().len();
-        if let Err(found) = compare(&mut model, harness.events(), &mut agreed) {
+        if let Err(found) =
+            reference.compare(harness.events(), |id| *agreed.entry(id).or_default() += 1)
+        {
             panic!("run {run}: {}", report(&scenario, harness.events(), &found));
         }
     }

@@ -61,7 +61,7 @@ pub(crate) fn scenario(random: &mut Random) -> Scenario {
     let schedule = (0..decisions)
         .map(|_| Decision { after: random.byte(12), choice: random.byte(8) })
         .collect();
-    Scenario { setup, steps, schedule }
+    Scenario { setup, steps, schedule, ..Scenario::default() }
 }
 
 fn setup(random: &mut Random) -> Setup {

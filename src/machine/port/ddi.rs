@@ -110,8 +110,8 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         if void {
             return self.callback(Routine::Synchronized, 0, call) != 0;
         }
-        let level = Some(super::super::interrupt::DIRQL);
-        self.take(Request { lock: Lock::Interrupt, api, level, handle: 0 }, site);
+        let level = super::super::interrupt::DIRQL;
+        self.take(Lock::Interrupt, Request { api, level, handle: 0 }, site);
         let result = self.callback(Routine::Synchronized, 0, call);
         self.give(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
         result != 0

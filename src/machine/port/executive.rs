@@ -14,7 +14,12 @@ pub(in super::super) struct Executives {
     addresses: [usize; EXECUTIVE_LOCKS_MAX],
     initialized: [bool; EXECUTIVE_LOCKS_MAX],
     count: usize,
+    /// By some bits of the address, which number it had when it was last looked for.
+    hints: [u8; HINTS],
 }
+
+/// Enough that the locks of a driver seldom share one.
+const HINTS: usize = 64;
 
 impl Executives {
     pub(in super::super) fn new() -> Self {
@@ -22,6 +27,7 @@ impl Executives {
             addresses: [0; EXECUTIVE_LOCKS_MAX],
             initialized: [false; EXECUTIVE_LOCKS_MAX],
             count: 0,
+            hints: [0; HINTS],
         }
     }
 
@@ -31,30 +37,34 @@ impl Executives {
     }
 
     /// The lock's number, a new one at first sight; the last one stands for all beyond the limit.
+    ///
+    /// The hint makes the answer one branch, which goes the same way whichever lock it is: a loop over the locks is
+    /// mispredicted after every switch of processors.
+    #[inline]
     fn number(&mut self, address: usize) -> usize {
+        let hint = usize::from(self.hints[address / align_of::<StorKspinLock>() % HINTS]);
+        if hint < self.count && self.addresses[hint] == address {
+            return hint;
+        }
+        self.search(address)
+    }
+
+    #[cold]
+    fn search(&mut self, address: usize) -> usize {
         let known = self.addresses[..self.count].iter().position(|&known| known == address);
-        known.unwrap_or_else(|| {
+        let number = known.unwrap_or_else(|| {
             if self.count < EXECUTIVE_LOCKS_MAX {
                 self.count += 1;
             }
             self.addresses[self.count - 1] = address;
             self.count - 1
-        })
+        });
+        self.hints[address / align_of::<StorKspinLock>() % HINTS] = number as u8;
+        number
     }
 }
 
 impl<S: Sink> State<S> {
-    fn executive(&mut self, lock: *mut StorKspinLock, site: Site) -> Lock {
-        let number = self.executives.number(lock.addr());
-        // SAFETY: callers promise a valid lock.
-        let cleared = || self.abi != Abi::Host && unsafe { lock.read_unaligned() }.0 == 0;
-        // For a compiled driver KeInitializeSpinLock is no call but a store of zero.
-        if !self.executives.initialized[number] && !cleared() {
-            self.emit(site, Kind::ExecutiveUninitialized { lock: number as u8 });
-        }
-        Lock::Executive(number as u8)
-    }
-
     /// Whether the routine that releases fits the one that acquired.
     fn pairing(&self, lock: Lock, api: LockApi) -> Handle {
         let record = self.locks.record(lock);
@@ -63,6 +73,31 @@ impl<S: Sink> State<S> {
 }
 
 impl<S: Sink + 'static> Port<S> {
+    /// Which lock it is, known to be initialised or reported.
+    #[inline(always)]
+    fn executive(self, lock: *mut StorKspinLock, site: Site) -> Lock {
+        let (number, initialized) = self.with(|s| {
+            let number = s.executives.number(lock.addr());
+            (number, s.executives.initialized[number])
+        });
+        if !initialized {
+            self.uninitialized(lock, number as u8, site);
+        }
+        Lock::Executive(number as u8)
+    }
+
+    #[cold]
+    fn uninitialized(self, lock: *mut StorKspinLock, number: u8, site: Site) {
+        self.act(|s| {
+            // SAFETY: callers promise a valid lock.
+            let cleared = || s.abi != Abi::Host && unsafe { lock.read_unaligned() }.0 == 0;
+            // For a compiled driver KeInitializeSpinLock is no call but a store of zero.
+            if !cleared() {
+                s.emit(site, Kind::ExecutiveUninitialized { lock: number });
+            }
+        });
+    }
+
     /// KeTryToAcquireSpinLockAtDpcLevel: takes the lock if it is free.
     ///
     /// # Safety
@@ -74,13 +109,14 @@ impl<S: Sink + 'static> Port<S> {
         if self.with(|s| s.locks_are_void()) {
             return true;
         }
-        let lock = self.act(|s| s.executive(lock, site));
+        let lock = self.executive(lock, site);
         if self.with(|s| s.locks.record(lock).owner.is_some()) {
             let ddi = Ddi::KeTryToAcquireSpinLockAtDpcLevel;
             self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
             return false;
         }
-        self.take(Request { lock, api: LockApi::KeDpcLevel, level: None, handle: 0 }, site);
+        let level = self.with(|s| s.processor().irql);
+        self.take(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
         true
     }
 
@@ -99,12 +135,12 @@ impl<S: Sink + 'static> Port<S> {
         let site = self.site();
         self.point();
         if !self.with(|s| s.locks_are_void()) {
-            let lock = self.act(|s| s.executive(lock, site));
+            let lock = self.executive(lock, site);
             let (held, irql) =
                 self.with(|s| (s.locks.record(lock).owner.is_some(), s.processor().irql));
             if held {
-                let level = Some(irql.max(Irql::DISPATCH));
-                self.take(Request { lock, api: LockApi::Ke, level, handle: 0 }, site);
+                let level = irql.max(Irql::DISPATCH);
+                self.take(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
                 self.give(lock, LockApi::Ke, Handle::Same, irql, site);
             }
         }
@@ -112,6 +148,7 @@ impl<S: Sink + 'static> Port<S> {
         act()
     }
 
+    #[inline]
     fn ke_acquire(
         self,
         lock: *mut StorKspinLock,
@@ -123,18 +160,20 @@ impl<S: Sink + 'static> Port<S> {
         if self.with(|s| s.locks_are_void()) {
             return (self.with(|s| s.processor().irql), 0);
         }
-        let lock = self.act(|s| s.executive(lock, site));
-        let level = matches!(api, LockApi::Ke | LockApi::KeQueued).then_some(Irql::DISPATCH);
+        let lock = self.executive(lock, site);
         let saved = self.with(|s| s.processor().irql);
-        (saved, self.take(Request { lock, api, level, handle }, site))
+        let raises = matches!(api, LockApi::Ke | LockApi::KeQueued);
+        let level = if raises { Irql::DISPATCH } else { saved };
+        (saved, self.take(lock, Request { api, level, handle }, site))
     }
 
+    #[inline]
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
         if self.with(|s| s.locks_are_void()) {
             return;
         }
-        let lock = self.act(|s| s.executive(lock, site));
+        let lock = self.executive(lock, site);
         let (state, irql) =
             self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
         self.give(lock, api, state, irql, site);

@@ -153,7 +153,8 @@ impl<S: Sink + 'static> Port<S> {
             return StorStatus::INVALID_IRQL;
         }
         let saved = self.with(|s| s.processor().irql);
-        let serial = self.take(Request { lock, api, level, handle: handle.addr() }, site);
+        let level = level.unwrap_or(saved);
+        let serial = self.take(lock, Request { api, level, handle: handle.addr() }, site);
         // SAFETY: the caller's promise.
         unsafe {
             handle.write_unaligned(StorLockHandle {
@@ -233,9 +234,9 @@ impl<S: Sink + 'static> Port<S> {
         let message = message as u8;
         let (saved, level) =
             self.with(|s| (s.processor().irql, s.interrupts.message_irql(message)));
-        let level = Some(saved.max(level));
+        let level = saved.max(level);
         let lock = Lock::Message(message);
-        self.take(Request { lock, api: LockApi::Msi, level, handle: 0 }, site);
+        self.take(lock, Request { api: LockApi::Msi, level, handle: 0 }, site);
         *old_irql = u32::from(saved.0);
         StorStatus::SUCCESS
     }

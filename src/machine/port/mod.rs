@@ -79,7 +79,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Reaches the state. `look` neither calls the driver nor switches processors.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with<R>(self, look: impl FnOnce(&mut State<S>) -> R) -> R {
         // SAFETY: the machine outlives every handle to it (handles exist only inside a run), and by the rule
         // above no other reference to the state is alive.
@@ -87,7 +87,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// As [`Port::with`]; if that ended the run, never returns.
-    #[inline]
+    #[inline(always)]
     pub(super) fn act<R>(self, look: impl FnOnce(&mut State<S>) -> R) -> R {
         let (result, ended) = self.with(|s| (look(s), s.end.is_some()));
         if ended {

@@ -2,7 +2,7 @@
 
 use super::{Checker, NearMiss};
 use crate::event::{Event, Flow, Interrupts, Lock, LockApi, Routine, Site};
-use crate::rules::graph::Nesting;
+use crate::rules::graph::{Cycle, Nesting};
 use crate::rules::lockset::{LockSet, number};
 use crate::rules::order::{self, Cell, Kinds};
 use crate::rules::state::{Frame, Taken};
@@ -12,7 +12,7 @@ use crate::storport::Irql;
 impl Checker {
     // Callbacks.
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn entered(&mut self, event: &Event, routine: Routine, subject: u16) -> Flow {
         if routine == Routine::FindAdapter && event.irql == Irql::HIGH {
             // Nothing else calls it at HIGH_LEVEL, and what it is said to be comes only when it returns.
@@ -43,7 +43,7 @@ impl Checker {
         Flow::Continue
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn left(&mut self, event: &Event, busy_ns: u32) -> Flow {
         let p = self.state.processor(event.processor);
         let Some(frame) = p.frame().copied() else { return Flow::Continue };
@@ -81,7 +81,7 @@ impl Checker {
         self.requested(event, lock, api)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn acquired(
         &mut self,
         event: &Event,
@@ -91,6 +91,7 @@ impl Checker {
         contended: bool,
     ) -> Flow {
         let mut flow = Flow::Continue;
+        let number = number(lock);
         if !self.adapter.dump {
             if !contended {
                 flow = self.requested(event, lock, api);
@@ -99,9 +100,9 @@ impl Checker {
             let nests = !matches!(api, LockApi::Port);
             if flow == Flow::Continue
                 && nests
-                && !self.state.processor(event.processor).held.is_empty()
+                && let Some(cycle) = self.nested(event.processor, number, event.site)
             {
-                flow = self.nested(event, lock);
+                flow = self.cycle(*event, cycle);
             }
             flow = match lock {
                 _ if flow == Flow::Stop => flow,
@@ -110,7 +111,10 @@ impl Checker {
                     self.object(event, verdict)
                 }
                 Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
-                    self.takes_all_messages(event)
+                    match self.takes_all_messages(event.processor, event.site) {
+                        Some(cycle) => self.cycle(*event, cycle),
+                        None => flow,
+                    }
                 }
                 _ => flow,
             };
@@ -120,18 +124,24 @@ impl Checker {
             _ => irql.min(Irql::DISPATCH),
         };
         let taken = Taken { api, level, site: event.site };
-        self.state.acquire(event.processor, number(lock), taken);
+        self.state.acquire(event.processor, number, taken);
         flow
     }
 
     /// The driver asks for a lock: the tables, the order and the level, once for each request.
-    #[inline]
+    #[inline(always)]
     fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
         let p = self.state.processor(event.processor);
         let levels = (event.irql, self.adapter.device_irql);
         if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, levels) {
             return Flow::Continue;
         }
+        self.requested_wrongly(*event, lock, api)
+    }
+
+    #[cold]
+    fn requested_wrongly(&mut self, event: Event, lock: Lock, api: LockApi) -> Flow {
+        let levels = (event.irql, self.adapter.device_irql);
         let level = irql::request(lock, api, levels);
         let verdict = order::request(&self.state, event.processor, lock);
         let verdict = match (verdict, level) {
@@ -141,44 +151,61 @@ impl Checker {
             }
             (order, level) => order.or(level),
         };
-        self.object(event, verdict)
+        self.object(&event, verdict)
     }
 
-    /// A lock is acquired under others: notes the orders, and the cycle that they close.
-    fn nested(&mut self, event: &Event, lock: Lock) -> Flow {
-        let p = self.state.processor(event.processor);
-        self.edge = self.state.newest(event.processor).map(|newest| (newest, lock));
-        let holding = self.holding(event.processor);
+    /// A lock is acquired, perhaps under others: notes the orders, and the cycle that they close.
+    #[inline(always)]
+    fn nested(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
+        let newest = self.state.newest_number(processor)?;
+        self.edge = Some((newest, acquired as u8));
+        if self.nests_as_before(processor, acquired) {
+            return None;
+        }
+        self.nests_anew(processor, acquired, site)
+    }
+
+    /// Whether every order in which the lock is acquired now is known.
+    #[inline(always)]
+    fn nests_as_before(&self, processor: u8, acquired: usize) -> bool {
+        let holding = self.holding(processor);
+        for held in self.state.numbers_held_by(processor) {
+            if !self.graph.knows((held, acquired), holding) {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn nests_anew(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
+        let p = self.state.processor(processor);
+        let holding = self.holding(processor);
         let mut closed = None;
-        for (held_lock, held) in self.state.held_by(event.processor) {
-            let nesting = Nesting { held: held_lock, acquired: lock, holding, site: event.site };
-            if self.graph.knows(&nesting) || order::held_in_doubt(p, held) {
+        for (lock, held) in self.state.held_by(processor) {
+            let number = number(lock);
+            if self.graph.knows((number, acquired), holding) || order::held_in_doubt(p, held) {
                 continue;
             }
+            let nesting = Nesting { held: number, acquired, holding, site };
             self.near = Some(NearMiss::NewNesting);
             closed = match (self.graph.add(&nesting, p.path()), closed) {
                 (Some(cycle), Some(certain)) if cycle.doubtful => Some(certain),
                 (cycle, other) => cycle.or(other),
             };
         }
-        match closed {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
+        closed
     }
 
     /// The driver takes every message's lock at once, one after the other: an order too.
-    fn takes_all_messages(&mut self, event: &Event) -> Flow {
-        let lock = Lock::Interrupt;
-        let holding = self.holding(event.processor);
-        let nesting = Nesting { held: lock, acquired: lock, holding, site: event.site };
-        if self.graph.knows(&nesting) {
-            return Flow::Continue;
+    fn takes_all_messages(&mut self, processor: u8, site: Site) -> Option<Cycle> {
+        let interrupt = number(Lock::Interrupt);
+        let holding = self.holding(processor);
+        if self.graph.knows((interrupt, interrupt), holding) {
+            return None;
         }
-        match self.graph.add(&nesting, self.path(event.processor)) {
-            Some(cycle) => self.cycle(event, cycle),
-            None => Flow::Continue,
-        }
+        let nesting = Nesting { held: interrupt, acquired: interrupt, holding, site };
+        self.graph.add(&nesting, self.path(processor))
     }
 
     fn is_per_message(&self) -> bool {
@@ -186,6 +213,7 @@ impl Checker {
     }
 
     /// What keeps others out of what a processor does now.
+    #[inline]
     fn holding(&self, processor: u8) -> LockSet {
         let p = self.state.processor(processor);
         let mut holding = p.held.with_gates(p.gates);
@@ -195,7 +223,7 @@ impl Checker {
         holding
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn released(
         &mut self,
         event: &Event,
@@ -220,21 +248,25 @@ impl Checker {
     }
 
     /// The driver gives a lock back: whether it is its own, by the right routine, at the right level.
-    #[inline]
+    #[inline(always)]
     fn given_back(&mut self, event: &Event, release: &balance::Release, number: usize) -> Flow {
-        let level = irql::release(release.lock, release.api, event.irql);
-        if release.is_plain(&self.state, number) {
-            self.object(event, level)
-        } else {
-            let verdict = match (release.judge(&self.state), level) {
-                (Some(order), Some(level)) if order.is_warning() => Some(level),
-                (verdict, level) => verdict.or(level),
-            };
-            self.object(event, verdict)
+        if release.is_plain(&self.state, number) && irql::may_release(release.api, event.irql) {
+            return Flow::Continue;
         }
+        self.given_back_wrongly(*event, *release)
     }
 
-    #[inline]
+    #[cold]
+    fn given_back_wrongly(&mut self, event: Event, release: balance::Release) -> Flow {
+        let level = irql::release(release.lock, release.api, event.irql);
+        let verdict = match (release.judge(&self.state), level) {
+            (Some(order), Some(level)) if order.is_warning() => Some(level),
+            (verdict, level) => verdict.or(level),
+        };
+        self.object(&event, verdict)
+    }
+
+    #[inline(always)]
     fn held_for(&mut self, event: &Event, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
         if u64::from(held_ns) <= time::LOCK_HELD_NS_MAX / 2 {
             return Flow::Continue;

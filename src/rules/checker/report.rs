@@ -10,11 +10,14 @@ use crate::rules::verdict::{At, Verdict};
 
 impl Checker {
     /// Makes a finding of what a rule objects to, if it does.
-    #[inline]
+    ///
+    /// What is rare gets a copy of the event, here and elsewhere in the checker: a reference that leaves the hot path
+    /// would keep the event in memory, written in pieces and read as a whole.
+    #[inline(always)]
     pub(super) fn object(&mut self, event: &Event, verdict: Option<Verdict>) -> Flow {
         match verdict {
             None => Flow::Continue,
-            Some(verdict) => self.found(event, verdict),
+            Some(verdict) => self.found(*event, verdict),
         }
     }
 
@@ -34,8 +37,8 @@ impl Checker {
     }
 
     #[cold]
-    fn found(&mut self, event: &Event, verdict: Verdict) -> Flow {
-        let mut finding = self.finding(event, verdict.rule);
+    fn found(&mut self, event: Event, verdict: Verdict) -> Flow {
+        let mut finding = self.finding(&event, verdict.rule);
         if verdict.doubtful {
             finding.severity = Severity::Warning;
         }
@@ -61,8 +64,8 @@ impl Checker {
     }
 
     #[cold]
-    pub(super) fn cycle(&mut self, event: &Event, cycle: Cycle) -> Flow {
-        let mut finding = self.finding(event, RuleId::LockCycle);
+    pub(super) fn cycle(&mut self, event: Event, cycle: Cycle) -> Flow {
+        let mut finding = self.finding(&event, RuleId::LockCycle);
         if cycle.doubtful {
             finding.severity = Severity::Warning;
         }

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
-    DECISION_BYTES, FILE_BYTES_MAX, HEADER_BYTES, SCENARIO_BYTES_MAX, STEP_BYTES, VERSION, decode,
+    DECISION_BYTES, FILE_BYTES_MAX, HEADER_BYTES, STEP_BYTES, VERSION, VERSION_POLICY, decode,
+    header_bytes,
 };
-use crate::scenario::{STEPS_MAX, Scenario};
+use crate::scenario::{DECISIONS_MAX, STEPS_MAX, Scenario};
 
 /// Why a file is no scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum FormatError {
     TruncatedHeader {
         /// Its length.
         bytes: usize,
+        /// How long that part is.
+        header: usize,
     },
     /// It ends inside or before a step that it announces.
     TruncatedStep {
@@ -50,15 +53,15 @@ impl fmt::Display for FormatError {
                 write!(f, "empty file, expected a scenario of at least {HEADER_BYTES} bytes")
             }
             FormatError::Version { found } => {
-                write!(f, "byte 0: format version {found}, expected {VERSION}")
+                write!(f, "byte 0: format version {found}, expected {VERSION} or {VERSION_POLICY}")
             }
             FormatError::TooLong { bytes } => {
                 write!(f, "{bytes} bytes, a scenario has at most {FILE_BYTES_MAX}")
             }
-            FormatError::TruncatedHeader { bytes } => {
+            FormatError::TruncatedHeader { bytes, header } => {
                 write!(
                     f,
-                    "byte {bytes}: the file ends inside the setup, which takes {HEADER_BYTES} bytes"
+                    "byte {bytes}: the file ends inside the setup, which takes {header} bytes"
                 )
             }
             FormatError::TruncatedStep { step, of, bytes } => {
@@ -84,20 +87,21 @@ pub fn read(bytes: &[u8]) -> Result<Scenario, FormatError> {
     if length > FILE_BYTES_MAX {
         return Err(FormatError::TooLong { bytes: length });
     }
-    match bytes.first() {
+    let header = match bytes.first() {
         None => return Err(FormatError::Empty),
-        Some(&VERSION) => {}
+        Some(&version @ (VERSION | VERSION_POLICY)) => header_bytes(version),
         Some(&found) => return Err(FormatError::Version { found }),
+    };
+    if length < header {
+        return Err(FormatError::TruncatedHeader { bytes: length, header });
     }
-    if length < HEADER_BYTES {
-        return Err(FormatError::TruncatedHeader { bytes: length });
-    }
-    let of = usize::from(bytes[HEADER_BYTES - 1]) % (STEPS_MAX + 1);
-    let rest = length - HEADER_BYTES;
+    let of = usize::from(bytes[header - 1]) % (STEPS_MAX + 1);
+    let rest = length - header;
     if rest < of * STEP_BYTES {
         return Err(FormatError::TruncatedStep { step: rest / STEP_BYTES + 1, of, bytes: length });
     }
-    if length < SCENARIO_BYTES_MAX && !(rest - of * STEP_BYTES).is_multiple_of(DECISION_BYTES) {
+    let decisions = rest - of * STEP_BYTES;
+    if decisions < DECISIONS_MAX * DECISION_BYTES && !decisions.is_multiple_of(DECISION_BYTES) {
         return Err(FormatError::TruncatedDecision { bytes: length });
     }
     Ok(decode(bytes))

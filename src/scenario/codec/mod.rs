@@ -1,18 +1,22 @@
 //! Scenarios as bytes: the *generator* of lockstorm. Whatever a fuzzing engine makes, these functions say
 //! what it means, and what a scenario is in bytes.
 //!
-//! Version 1:
+//! Versions 1 and 2:
 //!
 //! | bytes | meaning |
 //! | --- | --- |
-//! | 1 | the version, 1; every other value is read as 1 |
+//! | 1 | the version, 1 or 2; every other value is read as 1 |
 //! | [`SETUP_BYTES`] | [`Setup`](super::Setup), field by field as `tables` says |
 //! | 2 | swarm: kinds of steps that this input does without, a bit each, little endian |
 //! | 1 | swarm: the favourite kind, which is never without |
 //! | 1 | swarm: pace, by how many bits [`Decision::after`] is shifted down |
+//! | [`POLICY_BYTES`] | version 2 only: [`Policy`](super::Policy), as its kind, its seed (little endian), its pace |
 //! | 1 | number of steps, modulo [`STEPS_MAX`] + 1 |
 //! | 8 each | steps: kind, then what the kind takes; a kind byte from 128 up means the favourite, and bytes of a script line can mean what an earlier line said |
 //! | 2 each, to the end | decisions: `after`, `choice` |
+//!
+//! A scenario is written in the lowest version that can say it: one whose policy is to follow its recorded decisions in
+//! version 1, every other in version 2.
 //!
 //! Decoding is total: input that ends early is continued with zeroes (steps and decisions of which no byte
 //! is there are absent), and what is too large is taken modulo. Zeroes mean [`Setup::default`](super::Setup::default). The swarm
@@ -32,21 +36,25 @@ use coding::{Coding, Input, Record};
 pub use file::{FormatError, looks_like_text, read};
 use script::Lines;
 use tables::{
-    ADAPTER_ACTIONS, ANY, BLOCKS, FAVOURITES, MESSAGES, OFFSETS, PACES, QUERIES, TIERS,
-    UNIT_ACTIONS,
+    ADAPTER_ACTIONS, ANY, BLOCKS, FAVOURITES, MESSAGES, OFFSETS, PACES, POLICIES, POLICY_PACES,
+    QUERIES, TIERS, UNIT_ACTIONS,
 };
 
 use super::step::{Answer, At, Io, IoKind, Step, StepKind};
-use super::{DECISIONS_MAX, Decision, STEPS_MAX, Scenario};
+use super::{DECISIONS_MAX, Decision, Policy, PolicyKind, STEPS_MAX, Scenario};
 use crate::event::MESSAGES_MAX;
 
-/// The version that is written.
+/// The version that is written for scenarios whose policy is [`Policy::Recorded`].
 pub const VERSION: u8 = 1;
+/// The version that is written for all others.
+pub const VERSION_POLICY: u8 = 2;
 /// Bytes of the setup.
 pub const SETUP_BYTES: usize = 38;
 /// Bytes of the swarm weights.
 const SWARM_BYTES: usize = 4;
-/// Bytes before the first step: version, setup, swarm, number of steps.
+/// Bytes of the policy, in version 2.
+pub const POLICY_BYTES: usize = 4;
+/// Bytes before the first step in version 1: version, setup, swarm, number of steps.
 pub const HEADER_BYTES: usize = 1 + SETUP_BYTES + SWARM_BYTES + 1;
 /// Bytes of a step.
 pub const STEP_BYTES: usize = 8;
@@ -54,7 +62,13 @@ pub const STEP_BYTES: usize = 8;
 pub const DECISION_BYTES: usize = 2;
 /// Bytes of the longest scenario; what follows them has no meaning.
 pub const SCENARIO_BYTES_MAX: usize =
-    HEADER_BYTES + STEPS_MAX * STEP_BYTES + DECISIONS_MAX * DECISION_BYTES;
+    HEADER_BYTES + POLICY_BYTES + STEPS_MAX * STEP_BYTES + DECISIONS_MAX * DECISION_BYTES;
+
+/// Bytes before the first step in a file of that version.
+#[must_use]
+pub const fn header_bytes(version: u8) -> usize {
+    if version == VERSION_POLICY { HEADER_BYTES + POLICY_BYTES } else { HEADER_BYTES }
+}
 /// Bytes of the longest file that is read as a scenario: the longest input that fuzzing engines make
 /// unless told otherwise is 1 MiB (AFL++), so that what is longer is a file of another kind.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -109,9 +123,13 @@ impl Swarm {
 /// Reads a scenario from any bytes into `scenario`, reusing its memory: allocates only the first time.
 pub fn decode_into(bytes: &[u8], scenario: &mut Scenario) {
     let mut input = Input::new(bytes);
-    let _version = input.byte();
+    let version = input.byte();
     scenario.setup = Record::decode(&mut input);
     let swarm = Swarm::decode(&mut input);
+    scenario.policy = match version {
+        VERSION_POLICY => decode_policy(&mut input),
+        _ => Policy::Recorded,
+    };
     let count = usize::from(input.byte()) % (STEPS_MAX + 1);
     let mut lines = Lines::default();
     scenario.steps.clear();
@@ -146,9 +164,13 @@ pub fn decode(bytes: &[u8]) -> Scenario {
 /// nearest that some mean.
 pub fn encode(scenario: &Scenario, output: &mut Vec<u8>) {
     let steps = &scenario.steps[..scenario.steps.len().min(STEPS_MAX)];
-    output.push(VERSION);
+    let with_policy = scenario.policy != Policy::Recorded;
+    output.push(if with_policy { VERSION_POLICY } else { VERSION });
     scenario.setup.encode(output);
     Swarm::encode_plain(output);
+    if with_policy {
+        encode_policy(scenario.policy, output);
+    }
     output.push(steps.len() as u8);
     for step in steps {
         encode_step(step, output);
@@ -156,6 +178,28 @@ pub fn encode(scenario: &Scenario, output: &mut Vec<u8>) {
     for decision in scenario.schedule.iter().take(DECISIONS_MAX) {
         decision.encode(output);
     }
+}
+
+fn decode_policy(input: &mut Input<'_>) -> Policy {
+    let kind = POLICIES.decode(input);
+    let seed = u16::from_le_bytes([input.byte(), input.byte()]);
+    let pace = POLICY_PACES.decode(input);
+    match kind {
+        PolicyKind::Recorded => Policy::Recorded,
+        PolicyKind::Random => Policy::Random { seed, pace },
+        PolicyKind::Pct => Policy::Pct { seed },
+    }
+}
+
+fn encode_policy(policy: Policy, output: &mut Vec<u8>) {
+    POLICIES.encode(policy.kind(), output);
+    let (seed, pace) = match policy {
+        Policy::Recorded => (0, 0),
+        Policy::Random { seed, pace } => (seed, pace),
+        Policy::Pct { seed } => (seed, 0),
+    };
+    output.extend(seed.to_le_bytes());
+    POLICY_PACES.encode(pace, output);
 }
 
 fn decode_step(kind: StepKind, operands: &[u8; STEP_BYTES - 1]) -> Step {

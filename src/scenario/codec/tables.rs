@@ -1,4 +1,4 @@
-//! Version 1, field by field: what each byte of a scenario means, and how often random bytes mean it.
+//! Versions 1 and 2, field by field: what each byte of a scenario means, and how often random bytes mean it.
 //!
 //! These tables *are* the format: an entry may be added to none of them, nor moved, without a new version.
 
@@ -9,13 +9,14 @@ use crate::event::{MESSAGES_MAX, Routine};
 use crate::miniport::puppet::{
     ARGUMENT_MAX, Call, Context, FIRST_SHARED_SLOT, LockName, Op, SLOTS, When,
 };
-use crate::scenario::Decision;
+use crate::scenario::policy::PACE_MAX;
 use crate::scenario::setup::{
     Affinity, DeviceOrder, Failures, InterruptKind, Manner, Perf, Setup, StartIoMessage,
 };
 use crate::scenario::step::{
     AdapterAction, Answer, At, Outcome, Query, ResetTier, StepKind, UnitAction,
 };
+use crate::scenario::{Decision, PolicyKind};
 
 /// The favourite kinds, by their byte. Scripts stand for a whole driver, so they come more often.
 pub(super) const FAVOURITES: Pick<StepKind> = Pick(&[
@@ -39,6 +40,12 @@ pub(super) const FAVOURITES: Pick<StepKind> = Pick(&[
 /// How far `after` is shifted, by the pace byte: at 7 the machine departs from the calm choice at nearly every
 /// decision point.
 pub(super) const PACES: Pick<u8> = Pick(&[0, 4, 2, 6, 3, 5, 1, 7]);
+
+/// Policies, of version 2.
+pub(super) const POLICIES: Pick<PolicyKind> =
+    Pick(&[PolicyKind::Recorded, PolicyKind::Random, PolicyKind::Pct]);
+/// Paces of random policies.
+pub(super) const POLICY_PACES: Range = Range { low: 0, high: PACE_MAX, default: 0 };
 
 layout!(Setup {
     processors: Range { low: 1, high: 8, default: 2 },

@@ -455,7 +455,7 @@ fn a_file_that_is_no_scenario_is_told_what_and_where() {
     assert_eq!(read(&whole), Ok(decode(&whole)));
     let said = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     assert_eq!(said(&[]), "empty file, expected a scenario of at least 44 bytes");
-    assert_eq!(said(b"MZ\x90"), "byte 0: format version 77, expected 1");
+    assert_eq!(said(b"MZ\x90"), "byte 0: format version 77, expected 1 or 2");
     assert_eq!(said(&whole[..9]), "byte 9: the file ends inside the setup, which takes 44 bytes");
     assert_eq!(said(&whole[..HEADER_BYTES]), "byte 44: the file ends in step 1 of 2");
     assert_eq!(said(&whole[..HEADER_BYTES + 12]), "byte 56: the file ends in step 2 of 2");
@@ -474,4 +474,24 @@ fn text_is_told_from_bytes() {
         assert!(!looks_like_text(bytes));
     }
     assert!(!looks_like_text(&encoded(&Scenario::default())));
+}
+
+#[test]
+fn a_policy_needs_version_2_and_nothing_else_does() {
+    let mut bytes = Bytes(9).take(300);
+    bytes[0] = VERSION;
+    let mut scenario = decode(&bytes);
+    assert_eq!(encoded(&scenario)[0], VERSION);
+    for policy in [Policy::Random { seed: 0x1234, pace: 7 }, Policy::Pct { seed: 0xFFFE }] {
+        scenario.policy = policy;
+        let bytes = encoded(&scenario);
+        assert_eq!(bytes[0], VERSION_POLICY);
+        assert_eq!(read(&bytes).as_ref(), Ok(&scenario));
+        // Without version and policy it is what version 1 wrote.
+        let mut plain = bytes.clone();
+        plain.drain(HEADER_BYTES - 1..HEADER_BYTES - 1 + POLICY_BYTES);
+        plain[0] = VERSION;
+        scenario.policy = Policy::Recorded;
+        assert_eq!(plain, encoded(&scenario));
+    }
 }

@@ -105,7 +105,7 @@ fn errors_say_what_and_where() {
             "(version: 1, steps: [Script(op: Acquire)])",
             "line 1, column 40: Script has no `routine`, which it needs",
         ),
-        ("(version: 2)", "line 1, column 11: format version 2, expected 1"),
+        ("(version: 3)", "line 1, column 11: format version 3, expected 1 or 2"),
         ("(setup: ())", "line 1, column 11: Scenario has no `version`, which it needs"),
         ("(version: 1", "line 1, column 11: Expected comma"),
         ("(version: 1, setup: (processors: 256))", "line 1, column 34: Integer is out of bounds"),

@@ -1,9 +1,9 @@
 //! DPCs, requests, times and calls from the wrong place.
 
-use lockstorm::event::{ConfigurationMistake, Duplex, Event, Kind, Lock, Miniport, Owner, Routine};
-use lockstorm::storport::{Ddi, Irql, SrbStatus, StorStatus};
+use crate::event::{ConfigurationMistake, Duplex, Event, Kind, Lock, Miniport, Owner, Routine};
+use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
 
-use crate::model::{Model, Verdict};
+use super::model::{Model, Verdict};
 
 impl Model {
     pub(crate) fn judge_rest(&mut self, event: &Event, v: &mut Verdict) {

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use lockstorm::event::Lock;
-use lockstorm::rules::CYCLE_MAX;
+use crate::event::Lock;
+use crate::rules::CYCLE_MAX;
 
 /// What excludes others while an edge happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lockstorm::event::{Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine};
-use lockstorm::storport::{Irql, StorStatus};
+use crate::event::{Event, Handle, Kind, Lock, LockApi, LockMisuse, Routine};
+use crate::storport::{Irql, StorStatus};
 
-use crate::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
-use crate::orders::{Edge, Guard};
+use super::model::{Held, Id, Model, SHORTEST_LIMIT_NS, Verdict};
+use super::orders::{Edge, Guard};
 
 /// No rule's id: the events contradict each other.
 pub(crate) const CONTRADICTION: Id = "(the events contradict each other)";

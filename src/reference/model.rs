@@ -5,25 +5,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockstorm::event::{Adapter, Duplex, Event, Kind, Lock, LockApi, Miniport, Routine};
-use lockstorm::storport::Irql;
+use crate::event::{Adapter, Duplex, Event, Kind, Lock, LockApi, Miniport, Routine};
+use crate::storport::Irql;
 
-use crate::orders::Orders;
-use crate::table::Table;
+use super::orders::Orders;
+use super::table::Table;
 
 /// How long a spin lock may be held, the shortest of all limits on time.
 pub(crate) const SHORTEST_LIMIT_NS: u64 = 25_000;
 
 /// A rule's id.
-pub(crate) type Id = &'static str;
+pub type Id = &'static str;
 
 /// What one event breaks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Rules of which one ends the run; more than one where several sentences fit the event equally well.
-    pub(crate) errors: BTreeSet<Id>,
+    pub errors: BTreeSet<Id>,
     /// Rules that let it go on.
-    pub(crate) warnings: BTreeSet<Id>,
+    pub warnings: BTreeSet<Id>,
 }
 
 impl Verdict {
@@ -288,7 +288,7 @@ impl Model {
 
     /// Whether every message has a lock of its own.
     pub(crate) fn is_per_message(&self) -> bool {
-        use lockstorm::event::Interrupts;
+        use crate::event::Interrupts;
         self.adapter.is_some_and(|adapter| adapter.interrupts == Interrupts::PerMessage)
     }
 }

@@ -1,9 +1,9 @@
 //! The lock table as data: which locks StorPort holds around a routine and which the routine may acquire,
 //! read from `tests/data/allowed-locks.csv` row by row.
 
-use lockstorm::event::{Adapter, Duplex, Lock, Miniport, Routine};
+use crate::event::{Adapter, Duplex, Lock, Miniport, Routine};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/allowed-locks.csv");
+const FILE: &str = include_str!("../../tests/data/allowed-locks.csv");
 
 /// One row.
 #[derive(Debug)]
@@ -23,8 +23,7 @@ pub(crate) struct Table(Vec<Row>);
 impl Table {
     /// Reads the file.
     pub(crate) fn read() -> Table {
-        let text = std::fs::read_to_string(FILE).expect("the lock table lies beside the tests");
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let lines = FILE.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         Table(lines.skip(1).map(Row::parse).collect())
     }
 

@@ -1,0 +1,4 @@
+//! The whole life of the adapter, under the NVMe core.
+#![cfg_attr(feature = "libfuzzer", no_main)]
+
+lockstorm_fuzz::target!(Nvme);
