@@ -197,7 +197,7 @@ fn bad() -> Vec<(Format, String, u64, u64, &'static str)> {
         HEADING,
         &format!("{event}200{data}{event}100{data}"),
         3,
-        83,
+        82,
         "time runs backwards",
     );
     add(
