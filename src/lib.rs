@@ -26,6 +26,7 @@
 //! | [`harness`] | one scenario against one driver: an [`Outcome`](harness::Outcome) | yes |
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`record`] | events that were written down, and the rules over them | yes |
+//! | [`trace`] | traces of real machines, and the seeds that they become | yes |
 //! | [`reference`] | a slow model of the rules, to test the rules | yes |
 //! | [`targets`] | what fuzzing engines call | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
@@ -53,7 +54,7 @@ pub mod explore;
 pub mod harness;
 #[cfg(feature = "host")]
 pub mod machine;
-#[cfg(feature = "cli")]
+#[cfg(feature = "trace")]
 pub mod record;
 #[cfg(feature = "host")]
 pub mod reference;
@@ -70,3 +71,5 @@ pub mod cli;
 pub mod engine;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "trace")]
+pub mod trace;

@@ -25,6 +25,7 @@ mod progress;
 mod reports;
 mod rules;
 mod run;
+mod seed;
 mod show;
 mod trace;
 mod triage;
@@ -62,6 +63,7 @@ Exit status: 0 nothing found, 1 a violation, 2 the input or the call is unusable
 enum Command {
     Fuzz(fuzz::Arguments),
     Run(run::Arguments),
+    Seed(seed::Arguments),
     Show(show::Arguments),
     Pack(pack::Arguments),
     Triage(triage::Arguments),
@@ -129,6 +131,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
     let verdict = match arguments.command {
         Command::Fuzz(arguments) => fuzz::run(&arguments, &mut output),
         Command::Run(arguments) => run::run(&arguments, &mut output),
+        Command::Seed(arguments) => seed::run(&arguments, &mut output),
         Command::Show(arguments) => show::run(&arguments, &mut output),
         Command::Pack(arguments) => pack::run(&arguments),
         Command::Triage(arguments) => triage::run(&arguments, &mut output),

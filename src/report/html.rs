@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// Text that means nothing to HTML, in elements and in quoted attributes alike. All that comes from a driver, a
 /// file or a user goes through here.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -28,7 +28,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
 }
 
 /// A whole page, with its style inside, so that it needs nothing else.
-pub(super) fn document(title: &str, body: impl Display) -> String {
+pub(crate) fn document(title: &str, body: impl Display) -> String {
     let style = include_str!("page.css");
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -25,4 +25,4 @@ pub mod told;
 pub mod words;
 
 mod graph;
-mod html;
+pub(crate) mod html;
