@@ -259,7 +259,7 @@ fn files_that_no_longer_reproduce_are_told() {
 #[test]
 fn the_printed_commands_lead_from_a_campaign_to_a_bug() {
     let scratch = Scratch::new("new-user");
-    let first = scratch.run(&["fuzz", "puppet", "--runs", "1500", "--seed", "3"]);
+    let first = scratch.run(&["fuzz", "puppet", "--runs", "8000", "--seed", "3"]);
     assert_eq!(first.status.code(), Some(1));
     scratch.run(&["triage", "puppet", "artifacts/puppet/findings", "-o", "triage"]);
     let told = scratch.run(&["triage", "puppet", "artifacts/puppet/findings", "-o", "triage"]);
