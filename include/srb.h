@@ -174,6 +174,82 @@ typedef struct _SCSI_REQUEST_BLOCK {
     UCHAR Cdb[16];
 } SCSI_REQUEST_BLOCK, *PSCSI_REQUEST_BLOCK;
 
+typedef enum _STOR_DEVICE_POWER_STATE {
+    StorPowerDeviceUnspecified = 0,
+    StorPowerDeviceD0 = 1,
+    StorPowerDeviceD1 = 2,
+    StorPowerDeviceD2 = 3,
+    StorPowerDeviceD3 = 4,
+} STOR_DEVICE_POWER_STATE;
+
+typedef enum _STOR_POWER_ACTION {
+    StorPowerActionNone,
+    StorPowerActionReserved,
+    StorPowerActionSleep,
+    StorPowerActionHibernate,
+    StorPowerActionShutdown,
+    StorPowerActionShutdownReset,
+    StorPowerActionShutdownOff,
+    StorPowerActionWarmEject
+} STOR_POWER_ACTION;
+
+typedef enum _STOR_PNP_ACTION {
+    StorStartDevice = 0x0,
+    StorRemoveDevice = 0x2,
+    StorStopDevice = 0x4,
+    StorQueryCapabilities = 0x9,
+    StorQueryResourceRequirements = 0xB,
+    StorFilterResourceRequirements = 0xD,
+    StorSupriseRemoval = 0x17 /* spelt so on Windows */
+} STOR_PNP_ACTION;
+
+/* What SRB_FUNCTION_POWER and SRB_FUNCTION_PNP make of a SCSI_REQUEST_BLOCK: as long, with other names. */
+typedef struct _SCSI_POWER_REQUEST_BLOCK {
+    USHORT Length;
+    UCHAR Function;
+    UCHAR SrbStatus;
+    UCHAR SrbPowerFlags;
+    UCHAR PathId;
+    UCHAR TargetId;
+    UCHAR Lun;
+    STOR_DEVICE_POWER_STATE DevicePowerState;
+    ULONG SrbFlags;
+    ULONG DataTransferLength;
+    ULONG TimeOutValue;
+    PVOID DataBuffer;
+    PVOID SenseInfoBuffer;
+    struct _SCSI_REQUEST_BLOCK *NextSrb;
+    PVOID OriginalRequest;
+    PVOID SrbExtension;
+    STOR_POWER_ACTION PowerAction;
+    ULONG Reserved;
+    UCHAR Reserved5[16];
+} SCSI_POWER_REQUEST_BLOCK, *PSCSI_POWER_REQUEST_BLOCK;
+C_ASSERT(sizeof(SCSI_POWER_REQUEST_BLOCK) == sizeof(SCSI_REQUEST_BLOCK));
+
+typedef struct _SCSI_PNP_REQUEST_BLOCK {
+    USHORT Length;
+    UCHAR Function;
+    UCHAR SrbStatus;
+    UCHAR PnPSubFunction;
+    UCHAR PathId;
+    UCHAR TargetId;
+    UCHAR Lun;
+    STOR_PNP_ACTION PnPAction;
+    ULONG SrbFlags;
+    ULONG DataTransferLength;
+    ULONG TimeOutValue;
+    PVOID DataBuffer;
+    PVOID SenseInfoBuffer;
+    struct _SCSI_REQUEST_BLOCK *NextSrb;
+    PVOID OriginalRequest;
+    PVOID SrbExtension;
+    ULONG SrbPnPFlags;
+    ULONG Reserved;
+    UCHAR Reserved4[16];
+} SCSI_PNP_REQUEST_BLOCK, *PSCSI_PNP_REQUEST_BLOCK;
+C_ASSERT(sizeof(SCSI_PNP_REQUEST_BLOCK) == sizeof(SCSI_REQUEST_BLOCK));
+
 /* Extended data: each block begins with Type and Length, which counts the bytes behind the two. */
 typedef enum _SRBEXDATATYPE {
     SrbExDataTypeUnknown = 0x00,
@@ -252,25 +328,6 @@ typedef struct DECLSPEC_ALIGN(8) _SRBEX_DATA_WMI {
     PVOID DataPath;
 } SRBEX_DATA_WMI, *PSRBEX_DATA_WMI;
 
-typedef enum _STOR_DEVICE_POWER_STATE {
-    StorPowerDeviceUnspecified = 0,
-    StorPowerDeviceD0 = 1,
-    StorPowerDeviceD1 = 2,
-    StorPowerDeviceD2 = 3,
-    StorPowerDeviceD3 = 4,
-} STOR_DEVICE_POWER_STATE;
-
-typedef enum _STOR_POWER_ACTION {
-    StorPowerActionNone,
-    StorPowerActionReserved,
-    StorPowerActionSleep,
-    StorPowerActionHibernate,
-    StorPowerActionShutdown,
-    StorPowerActionShutdownReset,
-    StorPowerActionShutdownOff,
-    StorPowerActionWarmEject
-} STOR_POWER_ACTION;
-
 typedef struct DECLSPEC_ALIGN(8) _SRBEX_DATA_POWER {
     SRBEXDATATYPE Type;
     ULONG Length;
@@ -279,16 +336,6 @@ typedef struct DECLSPEC_ALIGN(8) _SRBEX_DATA_POWER {
     STOR_DEVICE_POWER_STATE DevicePowerState;
     STOR_POWER_ACTION PowerAction;
 } SRBEX_DATA_POWER, *PSRBEX_DATA_POWER;
-
-typedef enum _STOR_PNP_ACTION {
-    StorStartDevice = 0x0,
-    StorRemoveDevice = 0x2,
-    StorStopDevice = 0x4,
-    StorQueryCapabilities = 0x9,
-    StorQueryResourceRequirements = 0xB,
-    StorFilterResourceRequirements = 0xD,
-    StorSupriseRemoval = 0x17 /* spelt so on Windows */
-} STOR_PNP_ACTION;
 
 typedef struct DECLSPEC_ALIGN(8) _SRBEX_DATA_PNP {
     SRBEXDATATYPE Type;

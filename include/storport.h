@@ -57,6 +57,7 @@ STORPORT_API PSTOR_SCATTER_GATHER_LIST StorPortGetScatterGatherList(PVOID HwDevi
 STORPORT_API PVOID StorPortGetLogicalUnit(PVOID HwDeviceExtension, UCHAR PathId, UCHAR TargetId, UCHAR Lun);
 STORPORT_API VOID StorPortMoveMemory(PVOID Destination, PVOID Source, ULONG Length);
 #define StorPortCopyMemory(to, from, bytes) memcpy((to), (from), (bytes))
+STORPORT_API STOR_PHYSICAL_ADDRESS StorPortConvertUlongToPhysicalAddress(ULONG_PTR UlongAddress);
 #define StorPortConvertPhysicalAddressToUlong(address) ((address).LowPart)
 
 /* Queues. */
@@ -81,6 +82,12 @@ STORPORT_API VOID StorPortQuerySystemTime(PLARGE_INTEGER CurrentTime);
 STORPORT_API VOID StorPortLogError(PVOID HwDeviceExtension, PSCSI_REQUEST_BLOCK Srb, UCHAR PathId, UCHAR TargetId,
                                    UCHAR Lun, ULONG ErrorCode, ULONG UniqueId);
 STORPORT_API VOID StorPortDebugPrint(ULONG DebugPrintLevel, PCSTR DebugMessage, ...);
+/* DebugPrint((level, format, ...)): nothing in a release build. */
+#ifdef DBG
+#define DebugPrint(arguments) StorPortDebugPrint arguments
+#else
+#define DebugPrint(arguments)
+#endif
 
 #include "storport_inline.h"
 

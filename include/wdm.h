@@ -23,6 +23,15 @@
 #define _Out_opt_
 #define _Inout_
 #define _Inout_opt_
+#define _In_z_
+#define _In_opt_z_
+#define _In_reads_bytes_(bytes)
+#define _Out_writes_bytes_(bytes)
+#define _In_range_(low, high)
+#define _Success_(condition)
+#define __in
+#define __out
+#define __inout
 #define _Use_decl_annotations_
 #define _IRQL_requires_(irql)
 #define _IRQL_requires_max_(irql)
@@ -32,7 +41,8 @@
 
 #define NTAPI
 #define CONST const
-#define FORCEINLINE static inline __attribute__((always_inline))
+/* Without debug information of its own, so that what it calls is called, for a debugger, where the driver names it. */
+#define FORCEINLINE static inline __attribute__((always_inline, nodebug))
 #define DECLSPEC_IMPORT __declspec(dllimport)
 #define DECLSPEC_ALIGN(n) __attribute__((aligned(n)))
 #define NTSYSAPI DECLSPEC_IMPORT
@@ -59,8 +69,10 @@ typedef int INT;
 typedef unsigned int UINT;
 typedef long LONG, *PLONG;
 typedef unsigned long ULONG, *PULONG;
-typedef long long LONGLONG, *PLONGLONG, LONG64;
-typedef unsigned long long ULONGLONG, *PULONGLONG, ULONG64, *PULONG64;
+typedef signed int INT32, *PINT32;
+typedef unsigned int UINT32, *PUINT32;
+typedef long long LONGLONG, *PLONGLONG, LONG64, INT64;
+typedef unsigned long long ULONGLONG, *PULONGLONG, ULONG64, *PULONG64, UINT64;
 typedef int64_t LONG_PTR;
 typedef uint64_t ULONG_PTR, *PULONG_PTR, SIZE_T, *PSIZE_T, KAFFINITY, *PKAFFINITY;
 typedef LONG NTSTATUS;
@@ -160,7 +172,7 @@ typedef struct _GROUP_AFFINITY {
 
 #define PCI_TYPE0_ADDRESSES 6
 
-/* The head of PCI configuration space, as StorPortGetBusData copies it. */
+/* PCI configuration space, as StorPortGetBusData copies it. */
 typedef struct _PCI_COMMON_CONFIG {
     USHORT VendorID;
     USHORT DeviceID;
@@ -174,18 +186,22 @@ typedef struct _PCI_COMMON_CONFIG {
     UCHAR LatencyTimer;
     UCHAR HeaderType;
     UCHAR BIST;
-    ULONG BaseAddresses[PCI_TYPE0_ADDRESSES];
-    ULONG CIS;
-    USHORT SubVendorID;
-    USHORT SubSystemID;
-    ULONG ROMBaseAddress;
-    UCHAR CapabilitiesPtr;
-    UCHAR Reserved1[3];
-    ULONG Reserved2;
-    UCHAR InterruptLine;
-    UCHAR InterruptPin;
-    UCHAR MinimumGrant;
-    UCHAR MaximumLatency;
+    union {
+        struct _PCI_HEADER_TYPE_0 {
+            ULONG BaseAddresses[PCI_TYPE0_ADDRESSES];
+            ULONG CIS;
+            USHORT SubVendorID;
+            USHORT SubSystemID;
+            ULONG ROMBaseAddress;
+            UCHAR CapabilitiesPtr;
+            UCHAR Reserved1[3];
+            ULONG Reserved2;
+            UCHAR InterruptLine;
+            UCHAR InterruptPin;
+            UCHAR MinimumGrant;
+            UCHAR MaximumLatency;
+        } type0;
+    } u;
     UCHAR DeviceSpecific[192];
 } PCI_COMMON_CONFIG, *PPCI_COMMON_CONFIG;
 

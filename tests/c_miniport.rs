@@ -1,5 +1,9 @@
 //! The C example driver (`examples/c-miniport`): it builds, with every mistake and without, and what comes out is a
 //! driver that Windows would load: nothing imported but from storport.sys and ntoskrnl.exe, the same bytes each time.
+//! On the machine the correct driver is silent, and each mistake shows where it is in the source.
+
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -103,5 +107,103 @@ fn a_wrong_call_of_the_build_says_how_to_call_it() {
             .expect("a shell");
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("--mistake N"));
+    }
+}
+
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+mod on_the_machine {
+    use super::support::Inputs;
+    use super::{TOOLS, build, have, root};
+    use lockstorm::binary::DriverFile;
+    use lockstorm::device::model::Model;
+    use lockstorm::event::Site;
+    use lockstorm::harness::{Compiled, Harness, Target};
+    use lockstorm::machine::End;
+    use std::path::{Path, PathBuf};
+
+    /// Enough for the rarest mistake, which one random input in 170 shows, many times over.
+    const RUNS: usize = 4_000;
+
+    fn open(path: &Path, device: Model, pci: Option<PathBuf>) -> Harness {
+        let driver = Compiled { path: path.to_owned(), device, pci };
+        let map = Box::leak(Box::default());
+        Harness::open(&Target::Compiled(driver), map).expect("the driver loads")
+    }
+
+    /// The first finding of random inputs: its rule, and the function that it is in.
+    fn first_finding(path: &Path) -> Option<(String, String)> {
+        let mut harness = open(path, Model::Doorbell, None);
+        let mut inputs = Inputs::new(0xC0DE);
+        for _ in 0..RUNS {
+            harness.run_bytes(&inputs.bytes(400));
+            let Some(finding) = harness.findings().first() else { continue };
+            let Site::Image(offset) = finding.site else {
+                panic!("not in the driver: {finding:?}")
+            };
+            let symbols = DriverFile::read(path).expect("read before").symbols();
+            let place = symbols.describe_call(offset);
+            let function = place.split(' ').next().unwrap_or_default().to_owned();
+            return Some((finding.rule.rule().id.to_owned(), function));
+        }
+        None
+    }
+
+    #[test]
+    fn every_mistake_is_found_where_it_is() {
+        if !have(&TOOLS, "every_mistake_is_found_where_it_is") {
+            return;
+        }
+        let expected = [
+            ("lock.held_at_return", "StartOnChannel"),
+            ("lock.order", "ResetChannel"),
+            ("lock.release_message", "RamdiskReleaseInterruptGuard"),
+            ("lock.handle_copied", "RamdiskChannelDpc"),
+            ("lock.port_held", "RamdiskResetDpc"),
+            ("irql.lock_level", "RamdiskNote"),
+            ("request.completed_under_lock", "RamdiskCompleteAll"),
+            ("lock.cycle", "RamdiskNoteReset"),
+        ];
+        for (mistake, (rule, function)) in (1..).zip(expected) {
+            let number = mistake.to_string();
+            let path = build(&format!("found{mistake}"), &["--coverage", "--mistake", &number]);
+            let found = first_finding(&path).unwrap_or_default();
+            assert_eq!(found, (rule.to_owned(), function.to_owned()), "mistake {mistake}");
+        }
+    }
+
+    /// Runs the correct driver, which must be silent and end every run; returns how much happened.
+    fn silent(harness: &mut Harness, runs: usize) -> u64 {
+        let mut inputs = Inputs::new(0x5EED);
+        let mut events = 0;
+        for n in 0..runs {
+            let outcome = harness.run_bytes(&inputs.bytes(400));
+            assert_eq!(harness.findings(), [], "run {n}");
+            assert_eq!(outcome.end, End::Quiet, "run {n}");
+            events += outcome.events;
+        }
+        events
+    }
+
+    #[test]
+    fn the_correct_driver_is_silent_however_it_reaches_registers() {
+        if !have(&TOOLS, "the_correct_driver_is_silent_however_it_reaches_registers") {
+            return;
+        }
+        let called = build("called", &["--coverage"]);
+        let inline = build("inline", &["--inline-registers"]);
+        let events = silent(&mut open(&called, Model::Doorbell, None), RUNS);
+        assert_eq!(silent(&mut open(&inline, Model::Doorbell, None), RUNS), events);
+        assert!(events > 100 * RUNS as u64, "it works: {events} events");
+    }
+
+    #[test]
+    fn the_correct_driver_is_silent_without_a_model_of_its_device() {
+        if !have(&TOOLS, "the_correct_driver_is_silent_without_a_model_of_its_device") {
+            return;
+        }
+        let description = root().join("examples/c-miniport/doorbell.ron");
+        let path = build("registers", &["--coverage"]);
+        let events = silent(&mut open(&path, Model::Registers, Some(description)), RUNS);
+        assert!(events > 100 * RUNS as u64, "it works: {events} events");
     }
 }

@@ -150,6 +150,23 @@ fn what_cannot_be_used_is_listed_with_the_reason_and_the_rest_is_triaged() {
     assert!(reasons["<img src=x>.bin"].contains("version 71"));
 }
 
+/// What a file's name says is text, not orders to a terminal; what is no text is no reason to give up.
+#[cfg(unix)]
+#[test]
+fn names_of_files_do_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let scratch = Scratch::new("names");
+    scratch.write("in/good.bin", &bytes(&planted::plain(4)));
+    scratch.write("in/\u{1b}[2J\nx.bin", b"");
+    let name = std::ffi::OsStr::from_bytes(b"in/\xFF.bin");
+    fs::write(scratch.0.join(name), b"").unwrap();
+    let output = scratch.run(&["triage", "puppet", "in", "-o", "out"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!said.contains('\u{1b}') && said.contains("not UTF-8"), "{said}");
+    assert_eq!(scratch.triage().unusable.len(), 2);
+}
+
 #[test]
 fn artifacts_of_another_driver_are_unusable() {
     let scratch = Scratch::new("other-driver");

@@ -5,6 +5,7 @@
 //! finds before the fork server starts. So the map grows by as much, and no counter shares its place with an edge.
 
 use std::cell::RefCell;
+use std::ptr::NonNull;
 
 use lockstorm::coverage::{COUNTERS, CoverageMap};
 use lockstorm::targets::{Runner, Target};
@@ -29,6 +30,8 @@ thread_local! {
 
 struct State {
     runner: Runner,
+    /// AFL's map, once it is known.
+    map: Option<NonNull<u8>>,
     /// A map that nobody reads, as large as AFL's.
     unread: Vec<u8>,
 }
@@ -40,34 +43,49 @@ pub fn fuzz(target: Target) {
     let runner = Runner::new(target, unsafe { &mut *map });
     // SAFETY: AFL's runtime has given out all places before `main`.
     let places = unsafe { __afl_final_loc } as usize + 1;
-    STATE.set(Some(State { runner, unread: vec![0; places] }));
-    // The target sees to panics itself: those of a driver are findings, all others end the process.
-    afl::fuzz(true, |bytes| STATE.with_borrow_mut(|state| step(state.as_mut(), bytes)));
+    STATE.set(Some(State { runner, map: None, unread: vec![0; places] }));
+    // Without AFL's hook, which would end the process at a driver's panic: that is a finding, and the machine's. Every
+    // other panic comes out of the target, and ends the process all the same.
+    afl::fuzz(false, |bytes| STATE.with_borrow_mut(|state| step(state.as_mut(), bytes)));
 }
 
+/// Runs one input. AFL sees the edges of the run alone: those of the loop around it differ in its first turn, and
+/// those that settle the machine depend on the input before.
 fn step(state: Option<&mut State>, bytes: &[u8]) {
-    let Some(State { runner, unread }) = state else { return };
+    let Some(State { runner, map, unread }) = state else { return };
+    // SAFETY: this process has one thread; AFL's runtime has set its map before the first input, and both maps have
+    // all places.
+    *map = Some(unsafe { look(*map, unread.len()) });
     runner.run_or_abort(bytes);
-    if let Some(map) = runner.coverage() {
+    if let Some(counters) = runner.coverage() {
         // SAFETY: AFL's runtime has filled in the places before `main`, and its map has them.
-        unsafe { publish(map) };
+        unsafe { publish(counters) };
     }
-    // SAFETY: this process has one thread, and `unread` has all places.
-    unsafe { unseen(unread, || runner.settle()) };
+    // SAFETY: as above.
+    unsafe { __afl_area_ptr = unread.as_mut_ptr() };
+    runner.settle();
 }
 
-/// Runs code whose edges AFL does not see: they go to `unread`.
+/// From here on edges are written to AFL's map, which is `map` but for the first time.
 ///
 /// # Safety
 ///
-/// `unread` has all places, and no other thread runs instrumented code.
-unsafe fn unseen(unread: &mut [u8], code: impl FnOnce()) {
-    // SAFETY: the caller's promise; `code` cannot unwind past this, because panics end the process.
+/// AFL's runtime has set its map, which has `places` places, and no other thread runs.
+#[inline(never)]
+unsafe fn look(map: Option<NonNull<u8>>, places: usize) -> NonNull<u8> {
+    // SAFETY: the caller's promise.
     unsafe {
-        let map = __afl_area_ptr;
-        __afl_area_ptr = unread.as_mut_ptr();
-        code();
-        __afl_area_ptr = map;
+        // Before the first input the loop's own edges went to AFL's map. There is no branch behind the clearing, so
+        // that none is seen in the first turn alone.
+        let (map, unwanted) = match map {
+            Some(map) => (map, 0),
+            None => (NonNull::new_unchecked(__afl_area_ptr), places),
+        };
+        __afl_area_ptr = map.as_ptr();
+        map.write_bytes(0, unwanted);
+        // AFL's mark of a map that was written.
+        map.write(1);
+        map
     }
 }
 

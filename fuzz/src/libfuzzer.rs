@@ -45,15 +45,17 @@ pub fn step(bytes: &[u8]) {
     });
 }
 
-/// Mutates the first `size` bytes in place, to at most `max_size`: mostly as scenarios, one time in four as
-/// libFuzzer does, which knows the dictionary and the values that the target compared.
-pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
-    const OWN_ONE_IN: u32 = 4;
+/// Mutates the first `size` bytes in place, to at most `max_size`: mostly as scenarios, one time in so many as
+/// libFuzzer does, which knows the dictionary and the values that the target compared. For the formats every other
+/// time, and what comes out need not be a scenario.
+pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    let is_format = target == Target::Scenario;
+    let own_one_in = if is_format { 2 } else { 16 };
     let data = &mut data[..max_size];
     let size = size.min(max_size);
-    if seed.is_multiple_of(OWN_ONE_IN) {
+    if seed.is_multiple_of(own_one_in) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);
-        mutation::tidy(data, size)
+        if is_format { size } else { mutation::tidy(data, size) }
     } else {
         mutation::mutate(data, size, seed.into())
     }
@@ -74,7 +76,7 @@ macro_rules! target {
         );
         $crate::libfuzzer_sys::fuzz_mutator!(
             |data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-                $crate::mutate(data, size, max_size, seed)
+                $crate::mutate($crate::Target::$target, data, size, max_size, seed)
             }
         );
         $crate::libfuzzer_sys::fuzz_crossover!(

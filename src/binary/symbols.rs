@@ -5,7 +5,7 @@
 //! the names.
 
 use std::fmt;
-use std::fs::File;
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,8 +172,9 @@ fn survive<T>(read: impl FnOnce() -> T) -> Option<T> {
 
 /// Reads a program database that belongs to the driver.
 fn read_pdb(path: &Path, code_view: &CodeView) -> Result<Source, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut pdb = PDB::open(file).map_err(|error| error.to_string())?;
+    // Whole, and now: its parts are read when somebody asks, and by then the process may have no files any more.
+    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut pdb = PDB::open(Cursor::new(file)).map_err(|error| error.to_string())?;
     let information = pdb.pdb_information().map_err(|error| error.to_string())?;
     if information.guid.to_bytes_le() != code_view.guid {
         return Err("it belongs to another build of the driver".to_owned());
@@ -188,10 +189,28 @@ fn read_pdb(path: &Path, code_view: &CodeView) -> Result<Source, String> {
 }
 
 fn locate_in_pdb(context: &pdb_addr2line::Context<'_, '_>, offset: u32) -> Option<Location> {
-    let frames = context.find_frames(offset).ok()??;
-    let frame = frames.frames.into_iter().next()?;
+    let frames = context.find_frames(offset).ok()??.frames;
+    let own = |file: Option<&str>| file.is_none_or(|file| !is_system_header(file));
+    let first = frames.iter().position(|frame| own(frame.file.as_deref())).unwrap_or(0);
+    let frame = frames.into_iter().nth(first)?;
     let file = frame.file.map(|file| file.into_owned());
     Some(Location { function: frame.function?, file, line: frame.line })
+}
+
+/// Whether a file is one of the headers whose inline routines stand in a driver where it calls StorPort or the kernel:
+/// what is of interest then is who called them.
+fn is_system_header(file: &str) -> bool {
+    const HEADERS: [&str; 8] = [
+        "storport.h",
+        "storport_inline.h",
+        "storport_registers.h",
+        "srbhelper.h",
+        "wdm.h",
+        "ntddk.h",
+        "ntifs.h",
+        "miniport.h",
+    ];
+    HEADERS.iter().any(|header| base_name(file).eq_ignore_ascii_case(header))
 }
 
 fn locate_in_dwarf(context: &Dwarf, address: u64) -> Option<Location> {

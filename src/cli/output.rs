@@ -70,6 +70,11 @@ impl Output {
     }
 }
 
+/// Text from a file or a driver, without what would steer a terminal.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
 /// Writes a line to standard error; with that gone there is nobody to tell.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::{Failure, reason};
 use super::fuzz::{quoted, replay};
-use super::output::{Output, say};
+use super::output::{Output, say, visible};
 use super::reports::Reports;
 use super::{Format, Verdict, input};
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
@@ -194,7 +194,8 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
         Err(CannotServe::Cage(_)) => {
             Err(Failure::new("cannot lock up the process that runs the driver"))
         }
-        Err(CannotServe::Parent(error)) => Err(Failure::new(reason(&error))),
+        // Nobody is left to tell.
+        Err(CannotServe::Parent(_)) => Ok(Verdict::Unusable),
     }
 }
 
@@ -268,7 +269,9 @@ impl Teller<'_> {
         ));
         let width = triage.buckets.iter().map(|bucket| bucket.rules[0].len()).max();
         for bucket in &triage.buckets {
-            output.line(row(bucket, width.unwrap_or_default()));
+            for line in row(bucket, width.unwrap_or_default()) {
+                output.line(visible(&line));
+            }
         }
         list(output, "no longer reproduce", &triage.lost, |file| file.display().to_string());
         list(output, "unusable", &triage.unusable, |unusable| {
@@ -289,7 +292,7 @@ impl Teller<'_> {
 }
 
 /// A bucket in two lines.
-fn row(bucket: &Bucket, width: usize) -> String {
+fn row(bucket: &Bucket, width: usize) -> [String; 2] {
     let Bucket { breach, files, minimal, .. } = bucket;
     let also = match bucket.rules.get(1..) {
         Some(also) if !also.is_empty() => format!(", also as {}", also.join(", ")),
@@ -298,16 +301,17 @@ fn row(bucket: &Bucket, width: usize) -> String {
     let size = minimal
         .as_ref()
         .map_or_else(String::new, |minimal| format!("; {} -> {}", minimal.before, minimal.after));
-    format!(
-        "  {:7}  {:width$}  {:>12}  [{}] at {}{also}\n           {} to {}{size}",
-        breach.severity.to_string(),
-        breach.rule,
-        counted(*files as u64, "file"),
-        if breach.path.is_empty() { "StorPort".to_owned() } else { breach.path.join(" > ") },
-        breach.site,
-        day(bucket.first_seen),
-        day(bucket.last_seen),
-    )
+    let path = if breach.path.is_empty() { "StorPort".to_owned() } else { breach.path.join(" > ") };
+    [
+        format!(
+            "  {:7}  {:width$}  {:>12}  [{path}] at {}{also}",
+            breach.severity.to_string(),
+            breach.rule,
+            counted(*files as u64, "file"),
+            breach.site,
+        ),
+        format!("           {} to {}{size}", day(bucket.first_seen), day(bucket.last_seen)),
+    ]
 }
 
 fn list<T>(output: &mut Output, what: &str, items: &[T], line: impl Fn(&T) -> String) {
@@ -316,7 +320,7 @@ fn list<T>(output: &mut Output, what: &str, items: &[T], line: impl Fn(&T) -> St
     }
     output.line(format_args!("{what}: {}", counted(items.len() as u64, "file")));
     for item in items.iter().take(NAMED_MAX) {
-        output.line(format_args!("  {}", line(item)));
+        output.line(format_args!("  {}", visible(&line(item))));
     }
     if items.len() > NAMED_MAX {
         output.line(format_args!("  ... and {} more, in buckets.json", items.len() - NAMED_MAX));

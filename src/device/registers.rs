@@ -13,9 +13,10 @@
 //! | Late | what was last written, zero before |
 //! | Garbage | another value each time |
 //!
-//! Registers that its [description](super::pci) fixes always answer the same. It interrupts when the scenario says so, and moves no data. So that no driver waits for ever for a bit that never
-//! comes, a register that is read again and again with nothing written in between begins to change: zero, all ones, or
-//! anything. A driver that polls forever even then would hang on real hardware too.
+//! Registers that its [description](super::pci) fixes always answer the same. It interrupts when the scenario says so, and
+//! moves no data. So that no driver waits for ever for a bit that never comes, registers begin to change when a driver
+//! accesses the same few again and again, and no other: zero, all ones, or anything. A driver that polls forever
+//! even then would hang on real hardware too.
 //!
 //! # What findings mean here
 //!
@@ -32,8 +33,10 @@ use crate::scenario::{Answer, Manner, Outcome};
 
 /// Bytes of the one range of a device that is not described.
 const REGISTER_BYTES: u32 = 0x1_0000;
-/// Reads of one register in a row, nothing written in between, after which it changes.
-const PATIENCE: u32 = 32;
+/// Accesses to the same few registers in a row after which they change.
+const PATIENCE: u32 = 64;
+/// How many registers a loop may poll and write to be taken for one that waits.
+const POLLED: usize = 4;
 /// Largest exponent of an answer's slowness.
 const SLOWNESS_MAX: u8 = 7;
 
@@ -65,8 +68,11 @@ pub struct Registers {
     mood_reads: u32,
     /// Reads of this run.
     reads: u64,
-    last_read: (u32, u32),
-    /// How often in a row the same register was read.
+    /// What the last read got.
+    last_value: u32,
+    /// The registers that were accessed last, the latest first.
+    polled: [u32; POLLED],
+    /// How often in a row no other register was accessed.
     repeated: u32,
     removed: bool,
 }
@@ -94,7 +100,8 @@ impl Registers {
             mood: Outcome::Success,
             mood_reads: 0,
             reads: 0,
-            last_read: (u32::MAX, 0),
+            last_value: 0,
+            polled: [u32::MAX; POLLED],
             repeated: 0,
             removed: false,
         }
@@ -125,6 +132,14 @@ impl Registers {
         }
     }
 
+    /// Notes an access: whether the driver does anything but poll.
+    fn note(&mut self, word: u32) {
+        let known = self.polled.iter().position(|&polled| polled == word);
+        self.repeated = if known.is_some() { self.repeated.saturating_add(1) } else { 0 };
+        self.polled[..=known.unwrap_or(POLLED - 1)].rotate_right(1);
+        self.polled[0] = word;
+    }
+
     fn answer(&mut self, word: u32) -> u32 {
         if let Some(value) = self.function.constant(word.wrapping_mul(4)) {
             return value;
@@ -140,7 +155,7 @@ impl Registers {
             Outcome::Success | Outcome::NoInterrupt => self.as_a_rule(word),
             Outcome::MediaError => u32::MAX,
             Outcome::Retry => 0,
-            Outcome::Silence | Outcome::Twice => self.last_read.1,
+            Outcome::Silence | Outcome::Twice => self.last_value,
             Outcome::Late => self.written(word).unwrap_or(0),
             Outcome::Garbage => self.changing(word),
         }
@@ -161,7 +176,7 @@ impl Device for Registers {
         self.seed = seed_of(manner);
         (self.mood, self.mood_reads) = (Outcome::Success, 0);
         self.reads = 0;
-        (self.last_read, self.repeated) = ((u32::MAX, 0), 0);
+        (self.last_value, self.polled, self.repeated) = (0, [u32::MAX; POLLED], 0);
         self.removed = false;
     }
 
@@ -185,10 +200,10 @@ impl Device for Registers {
             return u32::MAX;
         }
         let word = offset / 4;
-        self.repeated = if self.last_read.0 == word { self.repeated.saturating_add(1) } else { 0 };
+        self.note(word);
         let value = self.answer(word);
         self.reads += 1;
-        self.last_read = (word, value);
+        self.last_value = value;
         value
     }
 
@@ -201,7 +216,7 @@ impl Device for Registers {
         if written.replace(value).is_none() {
             self.touched.push(word);
         }
-        self.repeated = 0;
+        self.note(word);
     }
 
     fn due(&self) -> Option<u64> {
@@ -358,6 +373,20 @@ mod tests {
             let late = &values[PATIENCE as usize..];
             assert!(late.contains(&0) && late.contains(&u32::MAX), "register {offset:#x}");
         }
+    }
+
+    #[test]
+    fn a_loop_that_writes_what_it_polls_ends_too() {
+        let mut device = device();
+        for step in 0..2 * PATIENCE {
+            for offset in [0x10, 0x14, 0x20] {
+                let value = read(&mut device, offset);
+                device.write_register(&mut NoBus, offset, value | 1);
+            }
+            assert!(step < PATIENCE || device.repeated >= PATIENCE);
+        }
+        let _ = read(&mut device, 0x40);
+        assert!(device.repeated == 0, "something else: no loop");
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub struct Outcome {
 /// What a core is generic over when a harness runs it.
 pub type HarnessPort = Port<Watch>;
 
+/// Events for which there is room from the start when events are recorded: more than nearly every run has, so that
+/// runs are alike.
+const RECORDED: usize = 1 << 14;
+
 /// What watches the machine: rules, coverage, and on demand a record.
 pub struct Watch {
     checker: Checker,
@@ -251,7 +255,7 @@ impl Harness {
 
     /// Records the events of every run from now on.
     pub fn record(&mut self, on: bool) {
-        self.machine.sink().recorded = on.then(Vec::new);
+        self.machine.sink().recorded = on.then(|| Vec::with_capacity(RECORDED));
     }
 
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.

@@ -157,6 +157,11 @@ impl Found {
     }
 
     fn take(&mut self, path: &Path) {
+        // The journal, and every report, is text.
+        if path.to_str().is_none() {
+            let why = io::Error::other("its name is not UTF-8; give it another");
+            return self.unreadable.push((path.to_string_lossy().into_owned().into(), why));
+        }
         self.files.insert(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
     }
 

@@ -20,7 +20,6 @@
 //! ([`Finding::bug`](crate::rules::Finding::bug)). Schedules, names and hashes of files have no part in it.
 
 pub mod minimise;
-pub mod regression;
 pub mod size;
 
 #[cfg(feature = "cli")]
@@ -31,6 +30,8 @@ pub mod bucket;
 pub mod crew;
 #[cfg(feature = "cli")]
 pub mod journal;
+#[cfg(feature = "cli")]
+pub mod regression;
 #[cfg(feature = "cli")]
 pub mod replay;
 #[cfg(feature = "cli")]

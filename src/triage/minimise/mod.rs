@@ -107,6 +107,7 @@ pub fn smallest<S: Subject>(
         trial.remove_steps();
         trial.lower_machine();
         trial.calm_setup();
+        trial.tighten_queues();
         trial.simplify_steps();
         trial.shorten_schedule();
         if trial.best == before || trial.is_spent() {

@@ -73,6 +73,21 @@ impl<S: Subject> Trial<'_, S> {
         }
     }
 
+    /// The smallest queues, if that lets steps go: a queue that must be full is full sooner.
+    pub(super) fn tighten_queues(&mut self) {
+        /// One entry of a queue always stays free.
+        const ENTRIES_MIN: u8 = 2;
+        let before = self.best.clone();
+        let mut candidate = before.clone();
+        candidate.setup.device.queue_entries = ENTRIES_MIN;
+        if before.steps.len() > 1 && self.take_somehow(&candidate) {
+            self.remove_steps();
+            if self.best.steps.len() >= before.steps.len() {
+                self.best = before;
+            }
+        }
+    }
+
     /// Every other setting to its default, if the bug does not need it.
     pub(super) fn calm_setup(&mut self) {
         for calm in CALMS {
