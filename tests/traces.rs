@@ -331,6 +331,22 @@ fn no_bytes_make_a_reader_panic() {
     }
 }
 
+#[test]
+fn the_fuzz_targets_corpus_has_requests_of_every_format() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/traces");
+    let mut formats = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        trace::fuzz(&bytes);
+        let format = Format::ALL[usize::from(bytes[0])];
+        let mut source = trace::open(format, Box::new(&bytes[1..])).unwrap();
+        assert!(matches!(source.next(), Ok(Some(_))), "{}", path.display());
+        formats.insert(format.name());
+    }
+    assert_eq!(formats.len(), Format::ALL.len());
+}
+
 fn window(requests: Vec<Request>) -> Window {
     Window { requests, shape: Shape::default(), first: 0 }
 }

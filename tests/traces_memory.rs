@@ -56,8 +56,11 @@ const TRACERPT: &str = "Event Name, Type, Event ID, Processor Number, Clock-Time
 const XPERF: &str =
     "BeginHeader\nDiskRead, TimeStamp, ByteOffset, IOSize, ElapsedTime, DiskNum\nEndHeader\n";
 
+/// A format, what comes first, and each further line.
+type Hostile = (Format, &'static str, fn(u64) -> String);
+
 /// What grows most in each format: requests that are never completed, new names, new places.
-const HOSTILE: [(Format, &str, fn(u64) -> String); 9] = [
+const HOSTILE: [Hostile; 9] = [
     (Format::Msr, "", |n| format!("{n},h{n},{n},Write,{},512,{n}\n", n * 7919)),
     (Format::Fio, "fio version 3 iolog\n", |n| format!("{n} file{n} write {} 512\n", n * 4096)),
     (Format::Blkparse, "", |n| format!("8,0 {} {n} 0.{n:09} 1 D W {n} + 8 [a]\n", n % 200)),

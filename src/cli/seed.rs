@@ -131,17 +131,28 @@ fn write(directory: &Path, names: &[String], seeded: &Seeded) -> Result<(), Fail
     let existed = directory.is_dir();
     fs::create_dir_all(directory).map_err(fail)?;
     let stage = directory.join(format!(".seeds.{}.tmp", std::process::id()));
+    // A file's name says what is in it: one that is there already stays.
+    let mut moved = Vec::new();
     let result = (|| {
         fs::create_dir(&stage)?;
         for (name, seed) in names.iter().zip(&seeded.seeds) {
             fs::write(stage.join(name), &seed.bytes)?;
         }
-        names.iter().try_for_each(|name| fs::rename(stage.join(name), directory.join(name)))
+        names.iter().filter(|name| !directory.join(name).exists()).try_for_each(|name| {
+            fs::rename(stage.join(name), directory.join(name))?;
+            moved.push(directory.join(name));
+            Ok(())
+        })
     })();
     // Best effort: the error that matters is the first.
     let _ = fs::remove_dir_all(&stage);
-    if result.is_err() && !existed {
-        let _ = fs::remove_dir(directory);
+    if result.is_err() {
+        moved.iter().for_each(|path| {
+            let _ = fs::remove_file(path);
+        });
+        if !existed {
+            let _ = fs::remove_dir(directory);
+        }
     }
     result.map_err(fail)
 }

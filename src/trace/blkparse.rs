@@ -42,7 +42,7 @@ fn device(text: &[u8]) -> Option<u32> {
     let comma = text.iter().position(|&byte| byte == b',')?;
     let (major, minor) = (decimal(&text[..comma])?, decimal(&text[comma + 1..])?);
     // As Linux packs them: 12 bits of major, 20 of minor.
-    (major < 1 << 12 && minor < 1 << 20).then(|| (major << 20 | minor) as u32)
+    (major < 1 << 12 && minor < 1 << 20).then_some((major << 20 | minor) as u32)
 }
 
 fn time(text: &[u8]) -> Option<u64> {

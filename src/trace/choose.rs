@@ -51,8 +51,8 @@ impl<'a> Chooser<'a> {
         self.harness.coverage().clear();
         let decisions = self.harness.run_bytes(&bytes).decisions;
         self.executions += 1;
-        let findings = self.harness.findings().iter();
-        if let Some(error) = findings.filter(|found| found.severity == Severity::Error).last() {
+        let mut findings = self.harness.findings().iter();
+        if let Some(error) = findings.rfind(|found| found.severity == Severity::Error) {
             let rule = error.rule;
             match self.violations.iter_mut().find(|(other, _)| *other == rule) {
                 Some((_, count)) => *count += 1,

@@ -13,7 +13,7 @@ const HEIGHT: usize = 160;
 /// Room under and beside the bars for what the axes say.
 const MARGIN: usize = 44;
 const STYLE: &str = "<style>\
-svg.plot { width: 760px; max-width: 100%; background: var(--panel); border-radius: 6px; margin: 4px 0; }\
+svg.plot { width: 520px; max-width: 100%; background: var(--panel); border-radius: 6px; margin: 4px 0; }\
 .plot rect { fill: var(--startio); } .plot rect.most { fill: var(--bar); }\
 .plot text { fill: var(--soft); font-size: 11px; } .plot line { stroke: var(--line); }\
 .plots { display: flex; flex-wrap: wrap; gap: 8px 28px; } .plots > section { max-width: 100%; }\
@@ -94,7 +94,9 @@ fn plots(body: &mut String, stats: &Stats) {
         powers(body, "Requests by latency", &stats.latencies, duration);
     }
     shares(body, "Requests by processor", &stats.processors);
-    shares(body, "Requests by unit", &stats.units);
+    if stats.units.len() > 1 {
+        shares(body, "Requests by unit", &stats.units);
+    }
 }
 
 fn shares<K: std::fmt::Display>(

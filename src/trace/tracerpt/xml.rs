@@ -322,7 +322,7 @@ impl<R: BufRead> BufRead for Counted<R> {
     }
 
     fn consume(&mut self, count: usize) {
-        let taken = &self.bytes.fill_buf().unwrap_or_default()[..];
+        let taken = self.bytes.fill_buf().unwrap_or_default();
         let taken = &taken[..count.min(taken.len())];
         for part in taken.split_inclusive(|&byte| byte == b'\n') {
             if part.ends_with(b"\n") {
