@@ -499,3 +499,39 @@ fn a_legend_comes_with_a_trace_and_once() {
     assert_eq!(legend(&scratch.run(&["run", "nvme", "default.ron"])), 0);
     scratch.run(&["run", "nvme", "missing.ron", "--trace"]).is_unusable(&["missing.ron"]);
 }
+
+/// A ring as a driver keeps it (`lockstorm::checked::record`), with one violation.
+fn ring() -> Vec<u8> {
+    use lockstorm::checked::record::{
+        HEADER_BYTES, MAGIC, RECORD_BYTES, RECORDS, RING_BYTES, VERSION,
+    };
+    let mut ring = vec![0; RING_BYTES];
+    ring[..8].copy_from_slice(&MAGIC);
+    ring[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    ring[10..12].copy_from_slice(&(RECORD_BYTES as u16).to_le_bytes());
+    ring[12..16].copy_from_slice(&(RECORDS as u32).to_le_bytes());
+    ring[16] = 1;
+    let record = &mut ring[HEADER_BYTES..];
+    record[0] = 1;
+    record[24..38].copy_from_slice(b"lock.recursive");
+    record[56] = 1;
+    ring
+}
+
+#[test]
+fn check_reads_a_drivers_ring_alone_and_in_a_memory_dump() {
+    let scratch = Scratch::new("ring");
+    let dump = [&[7; 1000][..], b"LOCKSTRM by chance", &ring(), &[9; 50]].concat();
+    scratch.write("ring.bin", &ring());
+    scratch.write("memory.dmp", &dump);
+    for file in ["ring.bin", "memory.dmp"] {
+        let said = scratch.run(&["check", file]);
+        assert_eq!(said.status, Some(1), "{said:?}");
+        let line = "VIOLATION lock.recursive error: ";
+        assert!(said.out.contains("1 finding") && said.out.contains(line), "{said:?}");
+    }
+    scratch.write("cut.bin", &ring()[..500]);
+    scratch.run(&["check", "cut.bin"]).is_unusable(&["cut.bin", "cut short"]);
+    scratch.write("other.bin", b"MZ and so on");
+    scratch.run(&["check", "other.bin"]).is_unusable(&["other.bin", "JSON lines", "ring"]);
+}

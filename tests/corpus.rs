@@ -135,7 +135,7 @@ fn a_minimal_corpus_covers_as_much() {
 #[test]
 fn a_policy_is_part_of_what_is_found() {
     let scratch = Scratch::new("policy");
-    let fuzz = ["fuzz", "puppet", "--runs", "2000", "--seed", "3", "--schedule", "pct"];
+    let fuzz = ["fuzz", "puppet", "--runs", "20000", "--seed", "3", "--schedule", "pct"];
     assert_eq!(scratch.run(&fuzz).0, Some(1));
     let findings = scratch.0.join("artifacts/puppet/findings");
     let mut count = 0;

@@ -109,7 +109,7 @@ fn bad() -> Vec<(Format, String, u64, u64, &'static str)> {
             14,
             "expected 7 columns, found 5",
         ),
-        (Format::Msr, "hello\n", 1, 1, "expected 7 columns, found 1"),
+        (Format::Msr, "hello\n", 1, 6, "expected 7 columns, found 1"),
         (Format::Msr, "1,hm,0,Read,0,512,10\n2,hm,0,Reed,0,512,10\n", 2, 8, "'Reed'"),
         (Format::Msr, "99999999999999999999999,hm,0,Read,0,512,10\n", 1, 1, "at most"),
         (Format::Msr, "1,hm,0,Read,0,4294967296,10\n", 1, 15, "Size, at most 4294967295"),
@@ -197,7 +197,7 @@ fn bad() -> Vec<(Format, String, u64, u64, &'static str)> {
         HEADING,
         &format!("{event}200{data}{event}100{data}"),
         3,
-        83,
+        82,
         "time runs backwards",
     );
     add(
@@ -213,15 +213,16 @@ fn bad() -> Vec<(Format, String, u64, u64, &'static str)> {
 
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
+    let mut wrong = Vec::new();
     for (format, text, line, column, message) in bad() {
         let error = read(format, text.as_bytes()).expect_err(&text);
-        assert!(error.message.contains(message), "{text}\n{error}");
-        assert_eq!(error.line, line, "{text}\n{error}");
-        if column > 0 {
-            assert_eq!(error.column, column, "{text}\n{error}");
+        let is_there = error.line == line && (column == 0 || error.column == column);
+        if !is_there || !error.message.contains(message) || error.to_string().contains('\n') {
+            wrong
+                .push(format!("{text}\n{error}, expected line {line}, column {column}: {message}"));
         }
-        assert!(!error.to_string().contains('\n'));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn peak(format: Format, start: &'static str, line: fn(u64) -> String, bytes: u64
 #[test]
 fn a_longer_trace_takes_no_more_memory() {
     for (format, start, line) in HOSTILE {
-        let short = peak(format, start, line, 1 << 21);
-        let long = peak(format, start, line, 3 << 21);
+        let short = peak(format, start, line, 1 << 20);
+        let long = peak(format, start, line, 3 << 20);
         assert!(long < short + (1 << 20), "{}: {short} bytes, then {long}", format.name());
         assert!(long < 16 << 20, "{}: {long} bytes", format.name());
     }

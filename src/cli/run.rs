@@ -254,17 +254,17 @@ struct Line {
 
 #[derive(Serialize)]
 pub(super) struct FindingLine {
-    id: String,
-    rule: &'static str,
-    severity: String,
-    line: String,
+    pub(super) id: String,
+    pub(super) rule: String,
+    pub(super) severity: String,
+    pub(super) line: String,
 }
 
 impl FindingLine {
     pub(super) fn new(finding: &Finding) -> FindingLine {
         FindingLine {
             id: format!("{:016x}", finding.id()),
-            rule: finding.rule.rule().id,
+            rule: finding.rule.rule().id.to_owned(),
             severity: finding.severity.to_string(),
             line: finding.to_string(),
         }

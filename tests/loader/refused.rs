@@ -284,3 +284,15 @@ fn errors_of_loading_pass_on_those_of_the_file() {
     assert!(matches!(error, LoadError::Pe(PeError::Truncated { .. })));
     assert_eq!(error.to_string(), "truncated: the DOS header ends at byte 64, the file at byte 2");
 }
+
+/// The seed of the fuzz target `loader` is the sound driver of these tests.
+#[test]
+fn the_committed_seed_is_the_sound_driver() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/loader/sound.sys");
+    let Driver(sound) = Driver::sound();
+    if std::env::var_os("UPDATE_SEEDS").is_some() {
+        std::fs::write(path, &sound).expect("a folder for seeds");
+    }
+    let committed = std::fs::read(path).expect("the seed is committed");
+    assert!(committed == sound, "the driver has changed: run this test with UPDATE_SEEDS=1");
+}
