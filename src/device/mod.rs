@@ -103,7 +103,7 @@ pub trait Device: std::fmt::Debug {
     fn geometry(&self) -> (u32, u32);
 
     /// Whether it ever ends what a driver asks of it. Where it does not, a request that is never completed says
-    /// nothing about the driver.
+    /// nothing about the driver, and neither does a driver that tries again and again.
     fn completes(&self) -> bool {
         true
     }

@@ -15,17 +15,15 @@
 //!
 //! Registers that its [description](super::pci) fixes always answer the same. It interrupts when the scenario says so, and
 //! moves no data. So that no driver waits for ever for a bit that never comes, registers begin to change when a driver
-//! accesses the same few again and again, and no other: zero, all ones, or anything. A driver that polls forever
-//! even then would hang on real hardware too.
+//! accesses the same few again and again, and no other: zero, all ones, or anything.
 //!
 //! # What findings mean here
 //!
 //! A real device would end what a driver asks of it, or let itself be reset; this one does neither. So a request that is
-//! never completed says nothing about the driver, and the harness does not report it
-//! ([`Device::completes`]). Neither is data checked: the disk has no blocks. What a
-//! driver does about its locks is its own doing whatever the device says, and that is what this is for. What a driver
-//! believes of registers that contradict each other may still make it do what it never would; a finding is
-//! worth more on a model.
+//! never completed, or a driver that resets it for ever and never comes to rest, is no finding
+//! ([`Device::completes`]); nor is data checked: the disk has no blocks. What a driver does about its locks is its own
+//! doing whatever the device says, and that is what this is for. What a driver believes of registers that contradict each
+//! other may still make it do what it never would, so a finding is worth more on a model.
 
 use super::pci::Function;
 use super::{Bus, Device, Range};

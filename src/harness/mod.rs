@@ -232,6 +232,7 @@ impl Harness {
         let mut silent = RuleSet::NONE;
         if !device.completes() {
             silent.insert(RuleId::RequestLost);
+            silent.insert(RuleId::RunHang);
         }
         Harness {
             machine: Machine::new(Watch::new(map), device),
