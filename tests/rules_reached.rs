@@ -14,7 +14,7 @@ use lockstorm::rules::RuleId;
 use lockstorm::scenario::{codec, mutate};
 
 /// Inputs of the short hunt.
-const RUNS: u64 = 60_000;
+const RUNS: u64 = 120_000;
 /// Inputs of the long hunt.
 const RUNS_LONG: u64 = 1_500_000;
 

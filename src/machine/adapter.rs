@@ -68,8 +68,16 @@ pub(super) struct Adapter {
     pub(super) allocations: u8,
     pub(super) scatter_gathers: u8,
     /// StorPortAllocateRegistryBuffer's one buffer is with the driver.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) registry_buffer: bool,
     /// The driver has asked for the logical unit's extension.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) logical_unit_known: bool,
     control: Option<(AdapterAction, u8)>,
     pub(super) supports_adapter: u32,

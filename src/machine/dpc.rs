@@ -68,6 +68,10 @@ impl Dpcs {
     }
 
     /// StorPortInitializeDpcWithContext: the routine's second argument, if the object is known.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn set_context(&mut self, address: usize, context: usize) {
         if let Some(number) = self.number_of(address) {
             self.entries[usize::from(number)].context = Some(context);

@@ -243,16 +243,28 @@ impl Memory {
     }
 
     /// The one logical unit's extension.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn logical_unit(&self) -> *mut u8 {
         self.at(LOGICAL_UNIT_AT)
     }
 
     /// The registry buffer.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn registry_buffer(&self) -> *mut u8 {
         self.at(REGISTRY_AT)
     }
 
     /// Where the MDL of a slot's buffer is.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn mdl(&self, slot: usize) -> *mut u8 {
         self.at(MDLS_AT + slot * MDL)
     }

@@ -148,6 +148,10 @@ impl Timers {
     }
 
     /// StorPortInitializeHighResolutionTimer: its routine is fixed with the timer.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn allocate_high_resolution(
         &mut self,
         routine: (HwTimerEx, *mut c_void),
@@ -160,6 +164,10 @@ impl Timers {
 
     /// Sets a high-resolution timer, pending or not, or cancels it with a `due` of `u64::MAX`. Whether it was
     /// pending; `None` for a handle that is none.
+    #[cfg_attr(
+        not(feature = "binary"),
+        expect(dead_code, reason = "only compiled drivers need it")
+    )]
     pub(super) fn reset(
         &mut self,
         timer: *mut c_void,

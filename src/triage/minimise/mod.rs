@@ -15,6 +15,7 @@ mod steps;
 use serde::{Deserialize, Serialize};
 
 use super::size::Size;
+#[cfg(feature = "cli")]
 use crate::rules::Finding;
 use crate::scenario::{Decision, Scenario};
 
@@ -176,6 +177,7 @@ impl<S: Subject> Trial<'_, S> {
 }
 
 /// Whether one of the findings is the bug; it is told by [`Finding::bug`], or more narrowly by [`Finding::id`].
+#[cfg(feature = "cli")]
 pub(crate) fn is_among(findings: &[Finding], bug: u64) -> bool {
     findings.iter().any(|finding| finding.bug() == bug || finding.id() == bug)
 }
