@@ -27,7 +27,7 @@
 //! | [`explore`] | every schedule of a scenario, within a bound | yes |
 //! | [`record`] | events that were written down, and the rules over them | yes |
 //! | [`trace`] | traces of real machines, and the seeds that they become | yes |
-//! | [`reference`] | a slow model of the rules, to test the rules | yes |
+//! | [`mod@reference`] | a slow model of the rules, to test the rules | yes |
 //! | [`targets`] | what fuzzing engines call | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |

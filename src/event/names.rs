@@ -37,7 +37,7 @@ impl fmt::Display for Routine {
 }
 
 impl fmt::Display for Site {
-    /// `StorPort`, `file.rs:12`, or what [`image_names`] makes of an offset in a compiled driver.
+    /// `StorPort`, `file.rs:12`, or what `name_image_sites` was told to make of an offset in a compiled driver.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Site::Port => f.write_str("StorPort"),

@@ -10,7 +10,7 @@
 //! | 2 | swarm: kinds of steps that this input does without, a bit each, little endian |
 //! | 1 | swarm: the favourite kind, which is never without |
 //! | 1 | swarm: pace, by how many bits [`Decision::after`] is shifted down |
-//! | [`POLICY_BYTES`] | version 2 only: [`Policy`](super::Policy), as its kind, its seed (little endian), its pace |
+//! | [`POLICY_BYTES`] | version 2 only: [`Policy`], as its kind, its seed (little endian), its pace |
 //! | 1 | number of steps, modulo [`STEPS_MAX`] + 1 |
 //! | 8 each | steps: kind, then what the kind takes; a kind byte from 128 up means the favourite, and bytes of a script line can mean what an earlier line said |
 //! | 2 each, to the end | decisions: `after`, `choice` |
