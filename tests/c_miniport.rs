@@ -5,6 +5,9 @@
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 mod support;
 
+#[path = "support/notice.rs"]
+mod notice;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,7 +27,7 @@ fn have(tools: &[&str], test: &str) -> bool {
         command.status().is_err()
     });
     if let Some(tool) = missing {
-        println!("left out: {test}, for there is no {tool}");
+        notice::left_out(test, &format!("there is no {tool}"));
     }
     missing.is_none()
 }

@@ -3,6 +3,8 @@
 
 #![cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 
+#[path = "support/notice.rs"]
+mod notice;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -44,10 +46,8 @@ fn the_compiled_driver_and_the_core_do_the_same() {
     let path = match build() {
         Ok(path) => path,
         Err(missing) => {
-            eprintln!(
-                "left out: the differential test, for nvme.sys cannot be built here: {missing}"
-            );
-            return;
+            let why = format!("nvme.sys cannot be built here: {missing}");
+            return notice::left_out("the differential test", &why);
         }
     };
     let target = Target::Compiled(Compiled { path, device: Model::Nvme, pci: None });

@@ -4,6 +4,9 @@
 //! Windows name, and holds nothing but static assertions; that it is up to date is checked everywhere, that it
 //! compiles only where there is a clang. `UPDATE_EXPECT=1 cargo test --test headers` writes it anew.
 
+#[path = "support/notice.rs"]
+mod notice;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -205,7 +208,7 @@ fn the_headers_agree_with_the_assertions() {
             assert!(output.status.success(), "{errors}");
         }
         Err(error) => {
-            println!("left out: the headers are not compiled, for there is no clang ({error})");
+            notice::left_out("compiling the headers", &format!("there is no clang: {error}"));
         }
     }
 }

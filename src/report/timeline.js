@@ -39,7 +39,7 @@
 
   // A text that fits into so many pixels, or nothing.
   function fitted(text, pixels) {
-    const letters = Math.floor((pixels - 8) / 6.6);
+    const letters = Math.floor((pixels - 8) / 7.3);
     if (letters >= text.length) return text;
     return letters >= 4 ? text.slice(0, letters - 1) + "…" : "";
   }
