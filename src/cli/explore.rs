@@ -23,9 +23,9 @@ use crate::scenario::{Scenario, text};
 ///
 /// A schedule departs from the calm course when it switches to another processor, delivers an interrupt, or lets the
 /// device act early. Runs every schedule with at most so many departures, fewest first, whatever schedule the scenario
-/// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Schedules that
-/// come to the same are run once; that takes for granted that memory which is touched under a lock is guarded by one
-/// that is held (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
+/// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Many schedules
+/// that come to the same are left out; that takes for granted that memory which is touched under a lock is guarded by
+/// one that is held (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
 /// to tell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
