@@ -208,6 +208,12 @@ impl<S: Sink + 'static> Compiled<S> {
         Driver { data, context, abi: Abi::Win64 }
     }
 
+    /// The routine without a model by which the last run on this thread ended that ended so.
+    #[must_use]
+    pub fn last_unmodelled(&self) -> Option<&'static str> {
+        imports::last_unmodelled()
+    }
+
     /// The image.
     #[must_use]
     pub fn image(&self) -> &Image {

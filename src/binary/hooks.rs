@@ -13,8 +13,8 @@ use crate::machine::Port;
 use crate::storport::{Ddi, Executive, Irql};
 
 /// What KeGetCurrentThread gives on processor 0; and how far apart the threads of two processors are.
-const THREADS_AT: u64 = 0xFFFF_8000_0000_0000;
-const THREAD_BYTES: u64 = 0x1000;
+pub(super) const THREADS_AT: u64 = 0xFFFF_8000_0000_0000;
+pub(super) const THREAD_BYTES: u64 = 0x1000;
 
 /// The hooks of one image, for machines that tell an `S`.
 pub(super) struct MachineHooks<S> {

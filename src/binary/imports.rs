@@ -3,6 +3,7 @@
 //! A routine without a model is bound too, to a few bytes of code of its own: many drivers import what they call only
 //! where the machine never leads them. Calling it ends the run, with the name of the routine.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
@@ -116,11 +117,22 @@ unsafe extern "win64" fn called<S: Sink + 'static>(frame: *const usize) -> ! {
 /// Names of the routines without a model that were called, by the address of the call.
 pub(super) static CALLED: Mutex<BTreeMap<usize, &'static str>> = Mutex::new(BTreeMap::new());
 
+thread_local! {
+    /// The last routine without a model that was called.
+    static LAST: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
 /// Ends the run: the routine has no model.
 #[cold]
 pub(super) fn unmodelled<S: Sink + 'static>(call: &Call<S>, name: &'static str) -> ! {
     CALLED.lock().unwrap_or_else(PoisonError::into_inner).insert(call.return_address(), name);
+    LAST.set(Some(name));
     call.crash(Cause::Unmodelled)
+}
+
+/// The name of the routine without a model that ended this thread's last run of that end.
+pub(super) fn last_unmodelled() -> Option<&'static str> {
+    LAST.get()
 }
 
 /// The name of the routine without a model that was called with this return address.

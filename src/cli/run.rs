@@ -138,6 +138,13 @@ impl Replay<'_> {
                 self.driver.name()
             )));
         }
+        if second.end == End::Unmodelled {
+            return Err(Failure::new(format!(
+                "{}: the driver calls {}, which has no model here, so the run cannot be judged",
+                path.display(),
+                self.harness.unmodelled()
+            )));
+        }
         let Replay { harness, driver, arguments, .. } = self;
         arguments.keep.write(Last { harness, driver, scenario, path })?;
         match self.arguments.format {

@@ -260,6 +260,9 @@ impl<'a> Campaign<'a> {
         match what {
             What::Message(Message::Statistics(now)) => self.workers[index].now = now,
             What::Message(Message::Found(found)) => self.take_finding(found),
+            What::Message(Message::Unmodelled { routine }) => self.audience.note(&format!(
+                "the driver calls {routine}, which has no model here; such runs end there"
+            )),
             What::Message(Message::Reached { input }) => self.keep(index, &input),
             What::Message(Message::Done) => self.workers[index].ending = true,
             What::Corpus(corpus) => self.workers[index].corpus = corpus,

@@ -20,6 +20,11 @@ pub enum Message {
         #[serde(with = "hex_bytes")]
         input: Vec<u8>,
     },
+    /// A run could not go on: the driver calls a routine that nobody has modelled.
+    Unmodelled {
+        /// Its name.
+        routine: String,
+    },
     /// Its work is done; it ends now.
     Done,
 }

@@ -5,7 +5,7 @@
 //! worker ends between two runs. The parent's files are in order then: libFuzzer writes an input to
 //! the corpus before it runs the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::io::{self, Stdout};
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +21,7 @@ use super::novelty::Novelty;
 use super::recorder::Recorder;
 use super::signals;
 use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::machine::End;
 use crate::scenario::{PolicyKind, Scenario, codec, mutate};
 
 /// What a worker is told to do.
@@ -102,6 +103,7 @@ pub fn run(orders: &Orders) -> Result<std::convert::Infallible, CannotStart> {
         runs_max: orders.runs.unwrap_or(u64::MAX),
         reported: Instant::now(),
         novelty: caged.then(Reached::default),
+        unmodelled: HashSet::new(),
         policy: orders.policy,
         scenario: Scenario::default(),
     };
@@ -229,6 +231,8 @@ struct Worker {
     reported: Instant,
     /// What was reached so far, if the parent keeps the corpus.
     novelty: Option<Reached>,
+    /// Routines without a model that the parent knows of.
+    unmodelled: HashSet<&'static str>,
     policy: Option<PolicyKind>,
     /// What the last input said.
     scenario: Scenario,
@@ -264,6 +268,10 @@ impl Worker {
         self.statistics.virtual_ns += outcome.virtual_ns;
         if !self.harness.findings().is_empty() {
             self.report();
+        }
+        if outcome.end == End::Unmodelled && self.unmodelled.insert(self.harness.unmodelled()) {
+            let routine = self.harness.unmodelled().to_owned();
+            self.send(&Message::Unmodelled { routine });
         }
         let new = match &mut self.novelty {
             Some(novelty) => {

@@ -344,6 +344,17 @@ impl Harness {
         }
     }
 
+    /// The routine that nobody has modelled, after a run that ended with [`End::Unmodelled`].
+    #[must_use]
+    pub fn unmodelled(&self) -> &'static str {
+        let name = match &self.driver {
+            #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+            Loaded::Compiled(driver) => driver.last_unmodelled(),
+            _ => None,
+        };
+        name.unwrap_or("a routine")
+    }
+
     /// What the compiler's instrumentation of a compiled driver counts: for an engine, which clears it between runs.
     #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
     #[must_use]

@@ -167,6 +167,8 @@ routines! {
     // Processors.
     "KeGetCurrentNodeNumber" | "KeQueryHighestNodeNumber" => runtime::nothing;
     "KeGetCurrentProcessorNumberEx" => processors::current;
+    "KeGetCurrentThread" => processors::thread;
+    "PsGetCurrentThread" => processors::thread;
     "KeGetProcessorIndexFromNumber" => processors::index;
     "KeGetProcessorNumberFromIndex" => processors::number;
     "KeQueryActiveGroupCount" | "KeQueryMaximumGroupCount" => processors::groups;

@@ -1,6 +1,7 @@
 //! The machine's processors: one group, one node. In DriverEntry there is one.
 
 use crate::binary::frame::Call;
+use crate::binary::hooks::{THREAD_BYTES, THREADS_AT};
 use crate::event::Sink;
 use crate::storport::perf::{GroupAffinity, ProcessorNumber};
 
@@ -20,6 +21,12 @@ pub(super) fn current<S: Sink + 'static>(call: &Call<S>) -> usize {
         call.write(0, ProcessorNumber { group: 0, number: number as u8, reserved: 0 });
     }
     number
+}
+
+/// The thread that runs: one for each processor, the same that the processor's own block names.
+pub(super) fn thread<S: Sink + 'static>(call: &Call<S>) -> usize {
+    let number = call.machine().map_or(0, |port| port.current_processor());
+    (THREADS_AT + number as u64 * THREAD_BYTES) as usize
 }
 
 pub(super) fn index<S: Sink + 'static>(call: &Call<S>) -> usize {
