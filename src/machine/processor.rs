@@ -102,6 +102,8 @@ pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Stack
             let work = std::panic::AssertUnwindSafe(|| port.work());
             if std::panic::catch_unwind(work).is_err() {
                 port.with(|s| s.crash(super::port::panic_site(), Cause::Panic));
+                // What was unwound is as good as abandoned: the drive loop gives the stack a new coroutine.
+                port.park();
             }
             port.with(|s| s.processors[index].status = Status::Idle);
         }
