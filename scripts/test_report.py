@@ -36,7 +36,7 @@ LONG = f"""(
         {"Script(routine: Synchronized, op: QuerySystemTime)," * 8}
         Script(routine: ResetBus, op: KeAcquire),
         {"Read(processor: 1), Read(processor: 2), Read()," * 13}
-        Reset(what: Bus),
+        Reset(what: Bus, gap: 12),
     ],
 )"""
 
@@ -205,7 +205,6 @@ class Pages(unittest.TestCase):
         long = pathlib.Path(cls.folder.name) / "long.ron"
         long.write_text(LONG)
         cls.pages["long"] = cls.page(long)
-        cls.endless = cls.page(SCENARIOS / "run-hang-broken.ron")
 
     @classmethod
     def tearDownClass(cls):
@@ -341,17 +340,16 @@ class Pages(unittest.TestCase):
         self.assertTrue(self.browser.evaluate(tip), "a bar tells what it is")
 
     def test_long_runs_stay_usable(self):
-        for name, page in [("long", self.pages["long"]), ("endless", self.endless)]:
-            self.browser.open(page, 1920, "light")
-            events = self.browser.evaluate("JSON.parse(document.getElementById('run').textContent).length")
-            self.assertGreater(events, 5000)
-            self.browser.evaluate("document.querySelector('#timeline').focus()")
-            took = {key: self.browser.key(key) for key in ["f", "+", "ArrowRight", "-", "v", "ArrowUp"]}
-            rows = self.browser.evaluate("document.querySelectorAll('#events .row').length")
-            self.assertLess(rows, 100, "only the rows in sight exist")
-            drawn = self.browser.evaluate(LOOK)["drawn"]
-            times = ", ".join(f"{key} {ms:.0f}" for key, ms in took.items())
-            print(f"{name}: {events} events; redrawn after a key in ms: {times}; {drawn} elements at the violation")
+        self.browser.open(self.pages["long"], 1920, "light")
+        events = self.browser.evaluate("JSON.parse(document.getElementById('run').textContent).length")
+        self.assertGreater(events, 5000)
+        self.browser.evaluate("document.querySelector('#timeline').focus()")
+        took = {key: self.browser.key(key) for key in ["f", "+", "ArrowRight", "-", "v", "ArrowUp"]}
+        rows = self.browser.evaluate("document.querySelectorAll('#events .row').length")
+        self.assertLess(rows, 100, "only the rows in sight exist")
+        # A measurement and no judgement: machines differ.
+        times = ", ".join(f"{key} {ms:.0f}" for key, ms in took.items())
+        print(f"{events} events; redrawn after a key in ms: {times}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ impl Objects {
     /// STOR_DPC objects.
     const DPCS: u32 = 96;
     /// Everything but locks and the driver's memory.
-    const ALL: Objects = Objects(0b110_0011 | 0xFF << Objects::QUEUES | 0xFFFF_FFFF << Objects::DPCS);
+    const ALL: Objects =
+        Objects(0b110_0011 | 0xFF << Objects::QUEUES | 0xFFFF_FFFF << Objects::DPCS);
 
     const fn one(number: u32) -> Objects {
         Objects(1 << number)
@@ -104,7 +105,9 @@ impl Footprint {
     const fn of_lock(lock: Lock) -> Footprint {
         let lock_itself = Footprint::writing(Objects::lock(lock));
         match lock {
-            Lock::Dpc(_) | Lock::Executive(_) => lock_itself.and(Footprint::reading(Objects::NAMES)),
+            Lock::Dpc(_) | Lock::Executive(_) => {
+                lock_itself.and(Footprint::reading(Objects::NAMES))
+            }
             _ => lock_itself,
         }
     }
@@ -213,9 +216,25 @@ pub(super) fn only_counts(call: &Call) -> bool {
     };
     let is_lock_call = matches!(
         call.op,
-        Acquire | AcquireEx | AcquireMsi | Complete | IssueDpc | KeAcquire | KeAcquireAtDpcLevel
-            | KeAcquireQueued | KeInitialize | KeRelease | KeReleaseFromDpcLevel | KeReleaseQueued
-            | LowerIrql | RaiseIrql | Release | ReleaseMsi | RestoreIrql | SkipDefault | Synchronize
+        Acquire
+            | AcquireEx
+            | AcquireMsi
+            | Complete
+            | IssueDpc
+            | KeAcquire
+            | KeAcquireAtDpcLevel
+            | KeAcquireQueued
+            | KeInitialize
+            | KeRelease
+            | KeReleaseFromDpcLevel
+            | KeReleaseQueued
+            | LowerIrql
+            | RaiseIrql
+            | Release
+            | ReleaseMsi
+            | RestoreIrql
+            | SkipDefault
+            | Synchronize
     );
     is_lock_call && usize::from(call.slot) < FIRST_SHARED_SLOT
 }

@@ -35,11 +35,7 @@ pub(super) struct History {
 
 impl Default for History {
     fn default() -> Self {
-        History {
-            sum: 0,
-            own: [0; PROCESSORS_MAX],
-            objects: [Object::default(); OBJECTS],
-        }
+        History { sum: 0, own: [0; PROCESSORS_MAX], objects: [Object::default(); OBJECTS] }
     }
 }
 

@@ -174,11 +174,7 @@ pub fn explore<S: Subject>(
 ) -> Exploration {
     let mut explorer = Explorer {
         subject,
-        scenario: Scenario {
-            schedule: Vec::new(),
-            policy: Policy::Recorded,
-            ..scenario.clone()
-        },
+        scenario: Scenario { schedule: Vec::new(), policy: Policy::Recorded, ..scenario.clone() },
         bound,
         wanted,
         progress,
@@ -234,7 +230,11 @@ impl<S: Subject> Explorer<'_, S> {
         let sight = self.subject.observe(&self.scenario);
         if let Some(finding) = sight.findings.iter().find(|finding| (self.wanted)(finding)) {
             let (scenario, departures) = (self.scenario.clone(), self.departures);
-            return Err(Outcome::Found(Box::new(Found { scenario, finding: *finding, departures })));
+            return Err(Outcome::Found(Box::new(Found {
+                scenario,
+                finding: *finding,
+                departures,
+            })));
         }
         show(sight);
         Ok(())

@@ -225,12 +225,7 @@ impl Lesson<'_> {
 
 impl Model {
     /// Learns what a run of a schedule shows. Returns a number that equivalent runs have in common.
-    pub(super) fn learn(
-        &mut self,
-        sight: Sight<'_>,
-        schedule: &[Decision],
-        processors: u8,
-    ) -> u64 {
+    pub(super) fn learn(&mut self, sight: Sight<'_>, schedule: &[Decision], processors: u8) -> u64 {
         let mut decisions = schedule.iter();
         let decision = decisions.next().map(|first| (u64::from(first.after) + 1, first.choice));
         let mut lesson = Lesson { processors, told: 0, decisions, decision };
@@ -239,7 +234,9 @@ impl Model {
             let events = &sight.events[lesson.told..*before as usize];
             lesson.told = *before as usize;
             match mark {
-                Mark::Point(point) => how = self.learn_point(&mut world, how, events, point, &mut lesson),
+                Mark::Point(point) => {
+                    how = self.learn_point(&mut world, how, events, point, &mut lesson)
+                }
                 Mark::Pick(pick) => how = self.learn_pick(&mut world, how, events, pick, &lesson),
             }
         }
@@ -280,7 +277,12 @@ impl Model {
 
     fn know_point(&mut self, world: &World, point: &Point, processors: u8) {
         let surprises = &mut self.surprises;
-        know(&mut self.interrupts, interrupts_key(world, point.processor), point.interrupts, surprises);
+        know(
+            &mut self.interrupts,
+            interrupts_key(world, point.processor),
+            point.interrupts,
+            surprises,
+        );
         for processor in (0..processors).filter(|&p| p != point.processor) {
             let can = point.processors & 1 << processor != 0;
             match world.status[usize::from(processor)] {
@@ -316,7 +318,14 @@ impl Model {
             }
             Some(_) => self.learn_step(world, how, events, Stop::Idle, times),
             None => {
-                self.learn_leap(world, How::Nobody, events, Stop::Idle, times, Some(pick.port_work));
+                self.learn_leap(
+                    world,
+                    How::Nobody,
+                    events,
+                    Stop::Idle,
+                    times,
+                    Some(pick.port_work),
+                );
             }
         }
         for processor in 0..lesson.processors {
@@ -377,7 +386,14 @@ impl Model {
         let from = versions.iter().flat_map(|&(number, version)| [number.into(), version]);
         let what = [key, time - world.time, u64::from(stop != Stop::Point)];
         let hash = hash_of(what.into_iter().chain(from), events);
-        let step = Step { footprint, versions, hash, time: time - world.time, stop, events: events.to_vec() };
+        let step = Step {
+            footprint,
+            versions,
+            hash,
+            time: time - world.time,
+            stop,
+            events: events.to_vec(),
+        };
         let known = self.steps.entry(key).or_default();
         match known.iter().find(|known| world.history.has(known.footprint, &known.versions)) {
             Some(known) => self.surprises += u64::from(known.hash != hash || known.stop != stop),

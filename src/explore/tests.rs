@@ -117,7 +117,9 @@ fn compare(seed: u64, departures: usize, processors: u8, scenarios: usize) {
         compared += 1;
         varied += usize::from(every.0.bugs.len() > 1);
     }
-    println!("{compared} programs, {varied} with several bugs: {fewer} schedules of {all}, {classes} classes");
+    println!(
+        "{compared} programs, {varied} with several bugs: {fewer} schedules of {all}, {classes} classes"
+    );
     assert!(2 * compared > scenarios && varied > 0, "{compared} compared, {varied} varied");
     assert!(fewer < all && fewer <= classes + classes / 50, "{fewer} of {all}");
 }
