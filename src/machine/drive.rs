@@ -52,7 +52,6 @@ fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
     let stack = old.into_stack();
-    super::abandoned::tell(&stack);
     *slot = Some(fiber(port, index, stack));
 }
 

@@ -10,7 +10,6 @@
 //! | `state` | all that a run changes, and the one way to reach it |
 //! | `processor` | IRQL, callback frames, coroutines |
 //! | `schedule` | decision points and what can be chosen there |
-//! | `abandoned` | stacks that are given up with frames on them |
 //! | `policy` | who chooses where no decision is recorded |
 //! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
 //! | `lock` | the lock table, waiting, wait-for cycles |
@@ -27,7 +26,6 @@
 //! whose closure neither calls the driver nor switches processors; so no reference to it lives across
 //! either.
 
-mod abandoned;
 mod adapter;
 mod arena;
 mod control;
@@ -50,7 +48,6 @@ mod state;
 mod submit;
 mod timer;
 
-pub use abandoned::on_abandoned_stack;
 pub use entry::Abi;
 pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
