@@ -43,8 +43,7 @@ pub struct Outcome {
 /// What a core is generic over when a harness runs it.
 pub type HarnessPort = Port<Watch>;
 
-/// Events for which there is room from the start when events are recorded: more than nearly every run has, so that
-/// runs are alike.
+/// Events for which there is room at the beginning of a run when events are recorded: more than nearly every run has.
 const RECORDED: usize = 1 << 14;
 
 /// What watches the machine: rules, coverage, and on demand a record.
@@ -79,6 +78,7 @@ impl Watch {
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
+            recorded.shrink_to(RECORDED);
         }
         self.points.clear();
     }
@@ -257,6 +257,11 @@ impl Harness {
     /// Records the events of every run from now on.
     pub fn record(&mut self, on: bool) {
         self.machine.sink().recorded = on.then(|| Vec::with_capacity(RECORDED));
+    }
+
+    /// Makes processors whose last run ended in the middle and others alike: [`Machine::renew_processors`].
+    pub fn renew_processors(&mut self) {
+        self.machine.renew_processors();
     }
 
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.

@@ -108,6 +108,13 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.run(driver, scenario)
     }
 
+    /// Gives every processor a new coroutine, as a run does that ended in the middle of the driver's code. That changes no
+    /// run but the branches that the host takes in it: the first turn of a loop need not be compiled as the others
+    /// are. For engines that compare the branches of runs.
+    pub fn renew_processors(&mut self) {
+        self.inner.renew_processors();
+    }
+
     /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.inner.observe(on);

@@ -313,6 +313,15 @@ impl<S: Sink + 'static> Inner<S> {
         }
     }
 
+    pub(super) fn renew_processors(&mut self) {
+        let port = Port::of(NonNull::from(&mut *self));
+        // SAFETY: no run is under way, and the reference ends here.
+        let fibers = unsafe { &mut *self.fibers.get() };
+        for (index, slot) in fibers.iter_mut().enumerate() {
+            super::drive::renew(port, index, slot);
+        }
+    }
+
     /// The state.
     ///
     /// # Safety

@@ -34,6 +34,8 @@ impl Executives {
     pub(in super::super) fn power_on(&mut self) {
         self.initialized[..self.count].fill(false);
         self.count = 0;
+        // They would not change a number, but the branches to it: runs of the same bytes are to be alike.
+        self.hints = [0; HINTS];
     }
 
     /// The lock's number, a new one at first sight; the last one stands for all beyond the limit.
