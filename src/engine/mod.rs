@@ -30,6 +30,7 @@ pub mod worker;
 
 mod child;
 mod exchange;
+mod job;
 mod libfuzzer;
 mod novelty;
 #[cfg(target_os = "linux")]
