@@ -111,9 +111,9 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
             return self.callback(Routine::Synchronized, 0, call) != 0;
         }
         let level = super::super::interrupt::DIRQL;
-        self.take(Lock::Interrupt, Request { api, level, handle: 0 }, site);
+        self.take_seldom(Lock::Interrupt, Request { api, level, handle: 0 }, site);
         let result = self.callback(Routine::Synchronized, 0, call);
-        self.give(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
+        self.give_seldom(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
         result != 0
     }
 

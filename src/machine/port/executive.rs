@@ -118,7 +118,7 @@ impl<S: Sink + 'static> Port<S> {
             return false;
         }
         let level = self.with(|s| s.processor().irql);
-        self.take(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
+        self.take_seldom(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
         true
     }
 
@@ -142,15 +142,15 @@ impl<S: Sink + 'static> Port<S> {
                 self.with(|s| (s.locks.record(lock).owner.is_some(), s.processor().irql));
             if held {
                 let level = irql.max(Irql::DISPATCH);
-                self.take(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
-                self.give(lock, LockApi::Ke, Handle::Same, irql, site);
+                self.take_seldom(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
+                self.give_seldom(lock, LockApi::Ke, Handle::Same, irql, site);
             }
         }
         self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
         act()
     }
 
-    #[inline]
+    #[inline(always)]
     fn ke_acquire(
         self,
         lock: *mut StorKspinLock,
@@ -169,7 +169,7 @@ impl<S: Sink + 'static> Port<S> {
         (saved, self.take(lock, Request { api, level, handle }, site))
     }
 
-    #[inline]
+    #[inline(always)]
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
         if self.with(|s| s.locks_are_void()) {

@@ -86,6 +86,17 @@ impl<S: Sink + 'static> Port<S> {
         look(unsafe { self.inner.as_ref().state() })
     }
 
+    /// The state, for the two functions that must be inlined as a whole, which a closure need not be.
+    ///
+    /// # Safety
+    ///
+    /// The reference is gone before the driver is called or the processor is switched, and is the only one.
+    #[inline(always)]
+    pub(super) unsafe fn state<'a>(self) -> &'a mut State<S> {
+        // SAFETY: the machine outlives every handle to it; the rest is the caller's promise.
+        unsafe { self.inner.as_ref().state() }
+    }
+
     /// As [`Port::with`]; if that ended the run, never returns.
     #[inline(always)]
     pub(super) fn act<R>(self, look: impl FnOnce(&mut State<S>) -> R) -> R {
