@@ -17,6 +17,7 @@ use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
+use crate::machine::mutation::Mutation;
 use crate::machine::{Abi, Driver, End, Machine, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
@@ -267,6 +268,11 @@ impl Harness {
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.machine.observe(on);
+    }
+
+    /// Puts a mistake into the driver's lock calls, in every run from now on; `None` takes it out.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.machine.mutate(mutation);
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.

@@ -20,6 +20,7 @@
 //! | `arena` | host memory at an address that is the same in every process |
 //! | `memory` | the driver's memory and its physical addresses |
 //! | `entry` | calling the driver's functions, in its own convention |
+//! | [`mutation`] | one mistake in a driver's lock calls, for mutation testing |
 //! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
 //!
 //! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
@@ -37,6 +38,7 @@ mod entry;
 mod interrupt;
 mod lock;
 mod memory;
+pub mod mutation;
 mod policy;
 mod port;
 mod processor;
@@ -62,6 +64,7 @@ use crate::device::Device;
 use crate::event::Sink;
 use crate::scenario::Scenario;
 use crate::storport::HwInitializationData;
+use mutation::Mutation;
 use state::Inner;
 
 /// A driver, as its DriverEntry describes it to StorPortInitialize.
@@ -118,6 +121,11 @@ impl<S: Sink + 'static> Machine<S> {
     /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.inner.observe(on);
+    }
+
+    /// Puts a mistake into the lock calls of every run from now on; `None` leaves them as they are.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.inner.mutate(mutation);
     }
 
     /// The sink.

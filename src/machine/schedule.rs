@@ -41,6 +41,8 @@ pub(super) struct Schedule {
     yield_at: u64,
     /// The sink is told of every point, which takes the slow path.
     pub(super) observed: bool,
+    /// Every point takes the slow path for the sake of a mutation.
+    attended: bool,
 }
 
 impl Default for Schedule {
@@ -56,6 +58,7 @@ impl Default for Schedule {
             decision_at: u64::MAX,
             yield_at: QUANTUM,
             observed: false,
+            attended: false,
         }
     }
 }
@@ -65,6 +68,7 @@ impl Schedule {
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
+        self.attended = false;
         self.chooser = Chooser::new(policy);
         self.plan();
         self.arm();
@@ -83,9 +87,18 @@ impl Schedule {
 
     fn arm(&mut self) {
         let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        let every = self.observed || self.chooser.priorities().is_some();
+        let every = self.observed || self.attended || self.chooser.priorities().is_some();
         self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
+    }
+
+    /// Lets every point take the slow path, from the next one on, or no longer.
+    pub(super) fn attend(&mut self, on: bool) {
+        if on && !self.attended {
+            self.passed = self.passed();
+            (self.armed, self.fuse) = (1, 1);
+        }
+        self.attended = on;
     }
 
     /// Decision points passed in this run.
@@ -194,6 +207,9 @@ impl<S: Sink + 'static> Port<S> {
 
     #[cold]
     fn point_slow(self) {
+        if self.with(|s| s.mutant.waits) {
+            self.settle_mutant();
+        }
         let departure = self.act(|s| {
             if s.time >= s.due {
                 s.run_due();

@@ -9,7 +9,8 @@ use super::dpc::Dpcs;
 use super::interrupt::Interrupts;
 use super::lock::Locks;
 use super::memory::Memory;
-use super::port::{Executives, Port};
+use super::mutation::Mutation;
+use super::port::{Executives, Mutant, Port};
 use super::processor::{Fiber, Processor};
 use super::recovery::Recovery;
 use super::request::Requests;
@@ -90,6 +91,9 @@ pub(super) struct State<S> {
     pub(super) requests: Requests,
     pub(super) recovery: Recovery,
     pub(super) adapter: Adapter,
+    /// Lock calls do not do what they should: a crash dump, or a mutation.
+    pub(super) lock_calls_differ: bool,
+    pub(super) mutant: Mutant,
 }
 
 impl<S: Sink> State<S> {
@@ -123,6 +127,8 @@ impl<S: Sink> State<S> {
             requests: Requests::new(),
             recovery: Recovery::default(),
             adapter: Adapter::default(),
+            lock_calls_differ: false,
+            mutant: Mutant::default(),
         }
     }
 
@@ -158,6 +164,8 @@ impl<S: Sink> State<S> {
         self.adapter = Adapter::default();
         self.adapter.fail_allocation = self.setup.failures.allocation;
         self.adapter.facts.dump = self.setup.dump;
+        self.lock_calls_differ = self.setup.dump || self.mutant.mutation.is_some();
+        self.mutant.power_on();
         self.memory.power_on(machine, driver.data.device_extension_size as usize);
         self.device.power_on(&self.setup.device);
     }
@@ -281,6 +289,10 @@ impl<S: Sink + 'static> Inner<S> {
 
     pub(super) fn observe(&mut self, on: bool) {
         self.state.get_mut().schedule.observed = on;
+    }
+
+    pub(super) fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.state.get_mut().mutant.mutation = mutation;
     }
 
     pub(super) fn sink(&mut self) -> &mut S {

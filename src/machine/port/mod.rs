@@ -8,9 +8,11 @@ pub(crate) mod compiled;
 mod ddi;
 mod executive;
 mod locks;
+mod mutant;
 mod resources;
 
 pub(super) use executive::Executives;
+pub(super) use mutant::Mutant;
 
 use std::cell::Cell;
 use std::ffi::c_void;
