@@ -17,7 +17,7 @@ use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
-use crate::machine::{Abi, Driver, End, Machine, Port, Run};
+use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -262,6 +262,11 @@ impl Harness {
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.machine.observe(on);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.machine.watch_memory(watch);
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.

@@ -54,6 +54,7 @@ pub use abandoned::on_abandoned_stack;
 pub use entry::Abi;
 pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
+pub use port::access::MemoryWatch;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub use port::compiled::{LIMITS, Limits};
 pub use state::End;
@@ -114,6 +115,11 @@ impl<S: Sink + 'static> Machine<S> {
     /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.inner.observe(on);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.inner.watch_memory(watch);
     }
 
     /// The sink.
