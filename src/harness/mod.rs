@@ -18,7 +18,7 @@ use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
 use crate::machine::mutation::Mutation;
-use crate::machine::{Abi, Driver, End, Machine, Port, Run};
+use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
 use crate::rules::{Checker, Finding, RuleId, RuleSet};
@@ -273,6 +273,11 @@ impl Harness {
     /// Puts a mistake into the driver's lock calls, in every run from now on; `None` takes it out.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
         self.machine.mutate(mutation);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.machine.watch_memory(watch);
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.

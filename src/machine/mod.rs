@@ -53,6 +53,7 @@ mod timer;
 pub use entry::Abi;
 pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
+pub use port::access::MemoryWatch;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub use port::compiled::{LIMITS, Limits};
 pub use state::End;
@@ -126,6 +127,11 @@ impl<S: Sink + 'static> Machine<S> {
     /// Puts a mistake into the lock calls of every run from now on; `None` leaves them as they are.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
         self.inner.mutate(mutation);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.inner.watch_memory(watch);
     }
 
     /// The sink.

@@ -1,6 +1,7 @@
 //! All that a run changes, and the one way to reach it.
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::adapter::Adapter;
@@ -10,6 +11,7 @@ use super::interrupt::Interrupts;
 use super::lock::Locks;
 use super::memory::Memory;
 use super::mutation::Mutation;
+use super::port::access::MemoryWatch;
 use super::port::{Executives, Mutant, Port};
 use super::processor::{Fiber, Processor};
 use super::recovery::Recovery;
@@ -18,7 +20,7 @@ use super::schedule::Schedule;
 use super::timer::Timers;
 use super::{Abi, Driver, Run};
 use crate::device::{Bus, Device};
-use crate::event::{Cause, Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
+use crate::event::{Area, Cause, Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
 use crate::scenario::{STEPS_MAX, Scenario, Setup, Step};
 
 /// Virtual nanoseconds that a decision point takes: about what a DDI call costs on a current processor.
@@ -81,6 +83,10 @@ pub(super) struct State<S> {
     pub(super) processor_count: usize,
     pub(super) processors: [Processor; PROCESSORS_MAX],
     pub(super) schedule: Schedule,
+    /// Whether the driver's accesses to memory are told of.
+    pub(super) watch: MemoryWatch,
+    /// Where a compiled driver's image lies.
+    pub(super) image: Range<usize>,
     /// The processor that a decision switches to.
     pub(super) schedule_next: Option<u8>,
     pub(super) locks: Locks,
@@ -118,6 +124,8 @@ impl<S: Sink> State<S> {
             processor_count: 1,
             processors: std::array::from_fn(|_| Processor::new()),
             schedule: Schedule::default(),
+            watch: MemoryWatch::default(),
+            image: 0..0,
             schedule_next: None,
             locks: Locks::new(),
             dpcs: Dpcs::new(),
@@ -152,7 +160,7 @@ impl<S: Sink> State<S> {
         if self.setup.dump {
             self.processor_count = 1;
         }
-        self.schedule.power_on(&scenario.schedule, scenario.policy);
+        self.schedule.power_on(&scenario.schedule, scenario.policy, self.watch.preempts);
         self.schedule_next = None;
         self.locks.power_on();
         self.dpcs.power_on();
@@ -219,6 +227,15 @@ impl<S: Sink> State<S> {
     #[inline]
     pub(super) fn processor(&mut self) -> &mut Processor {
         &mut self.processors[self.current]
+    }
+
+    /// Where in shared memory an address lies; `None` for what only one processor reaches.
+    pub(super) fn shared_place(&self, address: usize) -> Option<(Area, u32)> {
+        let image = &self.image;
+        if image.contains(&address) {
+            return Some((Area::Image, (address - image.start) as u32));
+        }
+        self.memory.shared_place(address, |slot| self.requests.slots[slot].number)
     }
 
     /// Lets the device do something, and then looks at what it raised.
@@ -293,6 +310,10 @@ impl<S: Sink + 'static> Inner<S> {
 
     pub(super) fn mutate(&mut self, mutation: Option<Mutation>) {
         self.state.get_mut().mutant.mutation = mutation;
+    }
+
+    pub(super) fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.state.get_mut().watch = watch;
     }
 
     pub(super) fn sink(&mut self) -> &mut S {

@@ -23,7 +23,7 @@ use crate::storport::perf::{
     StartIoPerformanceParameters,
 };
 use crate::storport::{
-    Ddi, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
+    Ddi, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus, Touch,
 };
 
 /// 100 ns units from 1601 to the start of every run; any fixed time does.
@@ -56,6 +56,21 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
         Port { caller: Caller::source(site), ..self }
+    }
+
+    #[inline(always)]
+    fn memory_read(self, address: *const c_void, bytes: usize) {
+        self.touches(address, bytes, Touch::Read);
+    }
+
+    #[inline(always)]
+    fn memory_written(self, address: *const c_void, bytes: usize) {
+        self.touches(address, bytes, Touch::Write);
+    }
+
+    #[inline(always)]
+    fn memory_interlocked(self, address: *const c_void, bytes: usize, touch: Touch) {
+        self.touches(address, bytes, touch);
     }
 
     unsafe fn acquire_spin_lock(
