@@ -36,6 +36,7 @@ mod frame;
 mod hooks;
 pub mod image;
 mod imports;
+mod instrument;
 mod kernel;
 mod load;
 mod mmio;
