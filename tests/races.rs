@@ -50,7 +50,12 @@ fn the_core_has_no_races() {
             harness.run_bytes(&bytes);
             let errors = harness.findings().iter().filter(|f| f.severity == Severity::Error);
             let told: Vec<String> = errors
-                .map(|f| format!("{f}\n{}", f.race_lines().map(|l| format!("  {l}\n")).collect::<String>()))
+                .map(|f| {
+                    format!(
+                        "{f}\n{}",
+                        f.race_lines().map(|l| format!("  {l}\n")).collect::<String>()
+                    )
+                })
                 .collect();
             assert!(told.is_empty(), "input {number}, {watch:?}: {}", told.join("\n"));
         }
@@ -128,7 +133,11 @@ fn each_lock_that_is_left_out_is_a_race() {
             let found = harness.findings().iter().find(|f| f.rule == RuleId::RaceUnsynchronized);
             found.map(|f| f.race_lines().map(|line| format!("    {line}\n")).collect::<String>())
         };
-        let told = corpus().into_iter().chain(random(3_000)).enumerate().find_map(|(n, bytes)| Some((n, races(bytes)?)));
+        let told = corpus()
+            .into_iter()
+            .chain(random(3_000))
+            .enumerate()
+            .find_map(|(n, bytes)| Some((n, races(bytes)?)));
         match told {
             Some((number, lines)) => println!("{file}:{line}: input {number}\n{lines}"),
             None => missed.push((file, line)),

@@ -53,8 +53,8 @@ mod tests;
 
 pub use driver::{Compiled, DriverCounters, DriverFile};
 
-/// The routines that have a model: of storport.sys, then of ntoskrnl.exe.
+/// The routines that have a model: of storport.sys, of ntoskrnl.exe, and of lockstorm's own module.
 #[must_use]
-pub fn modelled_routines() -> [&'static [&'static str]; 2] {
-    [storport::NAMES, kernel::NAMES]
+pub fn modelled_routines() -> [&'static [&'static str]; 3] {
+    [storport::NAMES, kernel::NAMES, instrument::NAMES]
 }

@@ -159,8 +159,8 @@ fn storports_own_locks_order_like_the_drivers() {
         under(t, 2, Routine::Timer, write);
     });
     races(|t| {
-        under(t, 0, Routine::StartIo, write);
-        under(t, 1, Routine::BuildIo, write);
+        about(t, 0, (Routine::StartIo, 1), write);
+        about(t, 1, (Routine::BuildIo, 2), write);
     });
 }
 
@@ -342,7 +342,7 @@ fn a_control_comes_after_all_that_has_returned() {
 #[test]
 fn a_channel_has_one_call_at_a_time() {
     let call = |t: &mut Trace, processor: u8, channel: u8| {
-        t.on(processor).port(Kind::Channel { channel, begins: true });
+        t.on(processor).raise(Irql::DISPATCH).port(Kind::Channel { channel, begins: true });
         about(t, processor, (Routine::StartIo, processor.into()), write);
         t.port(Kind::Channel { channel, begins: false });
     };

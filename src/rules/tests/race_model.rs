@@ -73,7 +73,9 @@ fn step(t: &mut Trace, random: &mut Random, processors: usize) {
     let (irql, routines) = (t.irql_now(), t.routines());
     match random.below(12) {
         0 | 1 => enter(t, random),
-        2 if !routines.is_empty() && t.held().iter().all(|&(_, p, port)| p != processor || port) => {
+        2 if !routines.is_empty()
+            && t.held().iter().all(|&(_, p, port)| p != processor || port) =>
+        {
             t.leave();
         }
         3 => {
@@ -99,14 +101,20 @@ fn step(t: &mut Trace, random: &mut Random, processors: usize) {
             t.issue(random.below(2) as u8);
         }
         7 if !routines.is_empty() => {
-            let touch = random.of(&[Touch::Store, Touch::Load, Touch::Interlocked, Touch::LoadRelaxed]);
+            let touch =
+                random.of(&[Touch::Store, Touch::Load, Touch::Interlocked, Touch::LoadRelaxed]);
             t.touch(Area::Extension, 0x100 + 8 * random.below(2) as u32, touch);
         }
         8 if !routines.is_empty() => {
             t.port(Kind::Channel { channel: random.below(2) as u8, begins: random.below(2) == 0 });
         }
         _ if !routines.is_empty() => {
-            let area = random.of(&[Area::Extension, Area::Extension, Area::SrbExtension(3), Area::Uncached]);
+            let area = random.of(&[
+                Area::Extension,
+                Area::Extension,
+                Area::SrbExtension(3),
+                Area::Uncached,
+            ]);
             let touch = random.of(&[Touch::Read, Touch::Read, Touch::Write]);
             t.touch(area, 2 * random.below(5) as u32, touch);
         }
