@@ -224,9 +224,6 @@ impl<S: Sink + 'static> Port<S> {
 
     #[cold]
     fn point_slow(self) {
-        if self.with(|s| s.mutant.waits) {
-            self.settle_mutant();
-        }
         let departure = self.act(|s| {
             if s.time >= s.due {
                 s.run_due();
@@ -250,6 +247,9 @@ impl<S: Sink + 'static> Port<S> {
             Some(Departure::Hasten) => self.act(State::hasten),
             Some(Departure::Interrupt(message)) => self.deliver(message),
             Some(Departure::Switch(_)) => self.suspend(),
+        }
+        if self.with(|s| s.mutant.waits) {
+            self.settle_mutant();
         }
     }
 }

@@ -316,6 +316,10 @@ impl<S: Sink + 'static> Inner<S> {
         self.state.get_mut().watch = watch;
     }
 
+    pub(super) fn watch_image(&mut self, image: Range<usize>) {
+        self.state.get_mut().image = image;
+    }
+
     pub(super) fn sink(&mut self) -> &mut S {
         &mut self.state.get_mut().sink
     }

@@ -6,6 +6,7 @@ use crate::event::{Event, Flow, Lock, Site};
 use crate::rules::catalogue::{RuleId, Severity};
 use crate::rules::finding::{FINDING_LOCKS_MAX, Finding};
 use crate::rules::graph::Cycle;
+use crate::rules::race::Race;
 use crate::rules::verdict::{At, Verdict};
 
 impl Checker {
@@ -33,6 +34,7 @@ impl Checker {
             processor: event.processor,
             irql: event.irql,
             time: event.time,
+            race: None,
         }
     }
 
@@ -81,6 +83,16 @@ impl Checker {
                 *slot = Some(edge.held());
             }
         }
+        self.report(finding)
+    }
+
+    /// A data race, found beside the other rules.
+    #[cold]
+    pub(in crate::rules) fn raced(&mut self, event: &Event, earlier: Site, race: Race) -> Flow {
+        let mut finding = self.finding(event, RuleId::RaceUnsynchronized);
+        finding.locks[0] = race.guard;
+        finding.other_site = Some(earlier);
+        finding.race = Some(race);
         self.report(finding)
     }
 
