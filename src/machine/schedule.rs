@@ -21,6 +21,10 @@ pub(super) const DECISION_BUDGET: u64 = 50_000;
 /// once: code that waits for the other to do something must not wait for ever.
 const QUANTUM: u64 = 512;
 
+/// By how much more points a run may pass where accesses to memory are points too: of the NVMe core's points, up to nine
+/// in ten are then accesses.
+const MEMORY_FACTOR: u64 = 16;
+
 /// The recorded schedule and how far it has come.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -39,8 +43,12 @@ pub(super) struct Schedule {
     decision_at: u64,
     /// Where it must end for the sake of others.
     yield_at: u64,
+    /// Points that the run may pass.
+    budget: u64,
     /// The sink is told of every point, which takes the slow path.
     pub(super) observed: bool,
+    /// Every point takes the slow path for the sake of a mutation.
+    attended: bool,
 }
 
 impl Default for Schedule {
@@ -55,16 +63,21 @@ impl Default for Schedule {
             passed: 0,
             decision_at: u64::MAX,
             yield_at: QUANTUM,
+            budget: DECISION_BUDGET,
             observed: false,
+            attended: false,
         }
     }
 }
 
 impl Schedule {
-    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy) {
+    /// A new run; in one with `memory`, accesses to memory are decision points too.
+    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy, memory: bool) {
+        self.budget = DECISION_BUDGET * if memory { MEMORY_FACTOR } else { 1 };
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
+        self.attended = false;
         self.chooser = Chooser::new(policy);
         self.plan();
         self.arm();
@@ -82,10 +95,19 @@ impl Schedule {
     }
 
     fn arm(&mut self) {
-        let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        let every = self.observed || self.chooser.priorities().is_some();
+        let far = self.decision_at.min(self.yield_at).min(self.budget) - self.passed;
+        let every = self.observed || self.attended || self.chooser.priorities().is_some();
         self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
+    }
+
+    /// Lets every point take the slow path, from the next one on, or no longer.
+    pub(super) fn attend(&mut self, on: bool) {
+        if on && !self.attended {
+            self.passed = self.passed();
+            (self.armed, self.fuse) = (1, 1);
+        }
+        self.attended = on;
     }
 
     /// Decision points passed in this run.
@@ -109,7 +131,7 @@ impl Schedule {
             self.plan();
             choice
         });
-        if self.passed < DECISION_BUDGET {
+        if self.passed < self.budget {
             self.arm();
         } else {
             // Re-arms at one, so that every further point comes here again.
@@ -128,7 +150,7 @@ impl Schedule {
     }
 
     fn spent(&self) -> bool {
-        self.passed >= DECISION_BUDGET
+        self.passed >= self.budget
     }
 }
 
@@ -192,8 +214,19 @@ impl<S: Sink + 'static> Port<S> {
         }
     }
 
+    /// The decision point before an access to memory: something else may happen first, but no time passes, because an
+    /// access takes next to none beside a DDI call.
+    pub(super) fn memory_point(self) {
+        if self.with(|s| s.schedule.pass()) {
+            self.point_slow();
+        }
+    }
+
     #[cold]
     fn point_slow(self) {
+        if self.with(|s| s.mutant.waits) {
+            self.settle_mutant();
+        }
         let departure = self.act(|s| {
             if s.time >= s.due {
                 s.run_due();
