@@ -49,7 +49,7 @@ fn written_and_read(scenario: &Scenario, events: &[Event]) -> Vec<Event> {
     let text = jsonl::write(&Heading::of_run("puppet", scenario), events);
     let mut lines = open_events(Box::new(text.as_bytes())).unwrap();
     let mut read = Vec::new();
-    while let Some(event) = lines.next().unwrap() {
+    while let Some(event) = lines.read_event().unwrap() {
         read.push(event);
     }
     read

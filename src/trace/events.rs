@@ -64,7 +64,7 @@ impl<'a> Lines<'a> {
     /// # Errors
     ///
     /// What is wrong, and where.
-    pub fn next(&mut self) -> Result<Option<Event>, TraceError> {
+    pub fn read_event(&mut self) -> Result<Option<Event>, TraceError> {
         loop {
             let number = self.text.number() + 1;
             let Some(line) = self.text.line()? else { return Ok(None) };
@@ -154,7 +154,7 @@ impl Source for Reader<'_> {
             if self.ended {
                 return Ok(self.pending.drain());
             }
-            match self.lines.next()? {
+            match self.lines.read_event()? {
                 Some(event) => self.take(&event),
                 None => self.ended = true,
             }

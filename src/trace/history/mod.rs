@@ -110,7 +110,7 @@ pub fn histories(
     let mut cutter = Cutter::new(options.max_steps);
     let (mut skipped, mut first_skipped) = (0, None);
     loop {
-        match lines.next() {
+        match lines.read_event() {
             Ok(Some(event)) => cutter.take(event),
             Ok(None) => break,
             Err(error) if options.lenient && !error.fatal => {
@@ -171,7 +171,7 @@ pub fn of_events(harness: &mut Harness, events: &[Event]) -> Option<(Scenario, u
 pub(super) fn read(lines: &mut Lines<'_>) -> Vec<Scenario> {
     let mut cutter = Cutter::new(crate::scenario::STEPS_MAX);
     loop {
-        match lines.next() {
+        match lines.read_event() {
             Ok(Some(event)) => cutter.take(event),
             Ok(None) => break,
             Err(error) if error.fatal => break,
