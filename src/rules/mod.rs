@@ -57,6 +57,7 @@ mod interrupt;
 mod irql;
 mod kind;
 mod lockset;
+mod moment;
 mod order;
 mod request;
 mod state;
