@@ -7,6 +7,7 @@
 //! whether the device still owned a buffer) are in the event as small enums, so that a rule never asks
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
+mod access;
 mod adapter;
 mod names;
 pub(crate) mod number;
@@ -14,6 +15,7 @@ pub(crate) mod number;
 #[cfg(feature = "host")]
 pub use names::name_image_sites;
 
+pub use access::{Access, Area, Touch};
 pub use adapter::{Adapter, Duplex, Interrupts, Miniport};
 
 use core::panic::Location;
@@ -533,6 +535,18 @@ pub enum Kind {
         /// What.
         mistake: ConfigurationMistake,
     },
+
+    // Only in a run whose memory is watched; at the end, because event hashes count places.
+    /// The driver touches memory that several processors reach: just before it does.
+    Accessed(Access),
+    /// StorPort begins or ends a call of HwStorStartIo on one of its concurrent channels, each of which has one call at
+    /// a time.
+    Channel {
+        /// Which channel.
+        channel: u8,
+        /// It begins.
+        begins: bool,
+    },
 }
 
 /// Why a driver cannot go on.
@@ -628,9 +642,7 @@ pub struct Pick {
     pub waiting: u8,
     /// Of those, the ones that would get it.
     pub granted: u8,
-    /// Processors with nothing under way.
-    pub idle: u8,
-    /// Of those, the ones that have something to do.
+    /// Processors with nothing under way that have something to do.
     pub working: u8,
     /// Processors with work of StorPort's own before them: tasks of threads, and what is deferred other than DPCs.
     pub port_work: u8,

@@ -142,6 +142,7 @@ impl Footprint {
                     .and(Footprint::reading(Objects::NAMES.union(queue)))
             }
             Kind::Called { ddi, .. } => Footprint::called(ddi),
+            Kind::Accessed(_) => Footprint::writing(Objects::MEMORY),
             _ => Footprint::writing(Objects::ALL),
         }
     }

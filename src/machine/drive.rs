@@ -10,6 +10,7 @@ use super::arena::Stack;
 use super::deferred::{Deferred, Task};
 use super::port::Port;
 use super::processor::{Fiber, Status, fiber};
+use super::schedule::numbers;
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Pick, Sink, Site};
 
@@ -25,7 +26,7 @@ pub(super) fn drive<S: Sink + 'static>(
     port.with(|s| {
         let processors = s.processor_count as u8;
         s.emit(Site::Port, Kind::Started { processors });
-        s.processors[0].tasks.push(Task::Start);
+        s.assign(0, Task::Start);
     });
     loop {
         let next = port.with(|s| if s.end.is_some() { None } else { s.pick() });
@@ -46,13 +47,12 @@ pub(super) fn drive<S: Sink + 'static>(
     }
 }
 
-/// Forgets a processor's frames: a new coroutine on the same stack.
-fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber>) {
+/// Forgets a processor's frames: a new coroutine on the same stack, if the processor has ever run.
+pub(super) fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber>) {
     let Some(mut old) = slot.take() else { return };
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
     let stack = old.into_stack();
-    super::abandoned::tell(&stack);
     *slot = Some(fiber(port, index, stack));
 }
 
@@ -69,7 +69,7 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            let next = self.ranked().or_else(|| self.movable());
+            let next = self.ranked().or_else(|| self.latest());
             self.tell_pick(next, false);
             if next.is_some() {
                 return next;
@@ -88,52 +88,34 @@ impl<S: Sink> State<S> {
         if !self.schedule.observed {
             return;
         }
-        let next = next.map(|next| next as u8);
-        let mut pick = Pick { time: self.time, due: self.due, next, forced, ..Pick::default() };
-        for number in 0..self.processor_count {
-            let processor = &self.processors[number];
-            let bit = |is: bool| u8::from(is) << number;
-            match processor.status {
-                Status::Busy => {}
-                Status::Waiting(lock) => {
-                    pick.waiting |= bit(true);
-                    pick.granted |= bit(self.is_granted(number, lock));
-                }
-                Status::Idle => {
-                    pick.idle |= bit(true);
-                    pick.working |= bit(self.has_work(number));
-                }
-            }
-            let is_dpc = |entry| matches!(entry, Deferred::Dpc(_));
-            let others = !processor.deferred.iter().all(is_dpc);
-            pick.port_work |= bit(others || !processor.tasks.is_empty());
-        }
+        let is_waiting = |p: usize| matches!(self.processors[p].status, Status::Waiting(_));
+        let is_dpc = |entry| matches!(entry, Deferred::Dpc(_));
+        let has_port_work = |p: usize| {
+            let processor = &self.processors[p];
+            !processor.tasks.is_empty() || !processor.deferred.iter().all(is_dpc)
+        };
+        let those = |is: &dyn Fn(usize) -> bool| {
+            (0..self.processor_count).filter(|&p| is(p)).fold(0, |all, p| all | 1 << p)
+        };
+        let waiting = those(&is_waiting);
+        let pick = Pick {
+            time: self.time,
+            due: self.due,
+            next: next.map(|next| next as u8),
+            forced,
+            waiting,
+            granted: self.locks.movable() & waiting,
+            working: self.idle_with_work(),
+            port_work: those(&has_port_work),
+        };
         self.sink.picks(&pick);
     }
 
     /// A processor that can move: what was preempted last, else the first idle one with work.
-    fn movable(&self) -> Option<usize> {
-        let mut last = (0, None);
-        for processor in 0..self.processor_count {
-            // 0 for one that cannot move. A maximum, and no branch on what is as good as random.
-            let when =
-                (self.processors[processor].preempted + 1) * u64::from(self.is_movable(processor));
-            last = if when > 0 && when >= last.0 { (when, Some(processor)) } else { last };
-        }
-        last.1.or_else(|| {
-            (0..self.processor_count)
-                .find(|&p| self.processors[p].status == Status::Idle && self.has_work(p))
-        })
-    }
-
-    /// Whether a processor that has something under way can go on with it.
-    #[inline]
-    pub(super) fn is_movable(&self, processor: usize) -> bool {
-        match self.processors[processor].status {
-            Status::Busy => true,
-            Status::Waiting(lock) => self.is_granted(processor, lock),
-            Status::Idle => false,
-        }
+    fn latest(&self) -> Option<usize> {
+        let movable = numbers(self.locks.movable());
+        let latest = movable.max_by_key(|&p| self.processors[p].preempted);
+        latest.or_else(|| numbers(self.idle_with_work()).next())
     }
 
     /// No processor can move: makes something happen. `false` when nothing is left and the run has ended.
@@ -202,7 +184,7 @@ impl<S: Sink> State<S> {
             }
             Phase::Quiescing => {
                 self.phase = Phase::Stopping;
-                self.processors[0].tasks.push(Task::Stop);
+                self.assign(0, Task::Stop);
             }
             Phase::Stopping | Phase::Done => {
                 self.check_touched();
