@@ -3,7 +3,7 @@
 //! A step that touches nothing is its processor's own affair. What is not told apart here counts as one object, so
 //! that too much depends on each other and never too little; [`super::model`] notices where it is too little after all.
 
-use crate::event::{Event, Kind, Lock, PROCESSORS_MAX, Routine};
+use crate::event::{Event, Kind, Lock, Routine};
 use crate::miniport::puppet::{Call, FIRST_SHARED_SLOT, Op};
 use crate::storport::Ddi;
 
@@ -38,12 +38,18 @@ impl Objects {
     const ALL: Objects =
         Objects(0b110_0011 | 0xFF << Objects::QUEUES | 0xFFFF_FFFF << Objects::DPCS);
 
-    const fn one(number: u32) -> Objects {
+    /// The object of this number.
+    pub(super) const fn one(number: u32) -> Objects {
         Objects(1 << number)
     }
 
     pub(super) const fn union(self, other: Objects) -> Objects {
         Objects(self.0 | other.0)
+    }
+
+    /// Whether they have one in common.
+    pub(super) const fn meets(self, other: Objects) -> bool {
+        self.0 & other.0 != 0
     }
 
     const fn without(self, other: Objects) -> Objects {
@@ -75,7 +81,8 @@ impl Objects {
         Objects::one(Objects::QUEUES + processor as u32 % 8)
     }
 
-    const fn dpc(dpc: u8) -> Objects {
+    /// A STOR_DPC.
+    pub(super) const fn dpc(dpc: u8) -> Objects {
         Objects::one(Objects::DPCS + dpc as u32 % 32)
     }
 }
@@ -113,7 +120,7 @@ impl Footprint {
     }
 
     pub(super) const fn touches_port(self) -> bool {
-        (self.reads.0 | self.writes.0) & Objects::PORT.0 != 0
+        self.reads.union(self.writes).meets(Objects::PORT)
     }
 
     /// What the event touches.
@@ -174,27 +181,6 @@ impl Footprint {
     }
 }
 
-/// What decides, beside a step's events, what it touches: what has gone before on its processor.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Context {
-    /// Locks that each processor holds.
-    held: [u8; PROCESSORS_MAX],
-    /// Callbacks that are active on it.
-    depth: [u8; PROCESSORS_MAX],
-    /// Its last event was the call of a routine.
-    enters: u8,
-    /// Its last event was the return of a DPC routine.
-    leaves_dpc: u8,
-    /// StorPort's own code has something to do there.
-    pub(super) port_work: u8,
-    /// The DPC that runs on it.
-    running: [u8; PROCESSORS_MAX],
-    /// Where each DPC was queued while it ran.
-    target: [Option<u8>; 32],
-    /// An interrupt has been raised in this run.
-    raised: bool,
-}
-
 /// What a driver can do with memory that several processors use, beside what its locks guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Memory {
@@ -238,99 +224,6 @@ pub(super) fn only_counts(call: &Call) -> bool {
             | Synchronize
     );
     is_lock_call && usize::from(call.slot) < FIRST_SHARED_SLOT
-}
-
-impl Context {
-    /// What a step of `processor` touches; takes its events into account for what follows. `to_idle`: the processor
-    /// has nothing under way at its end, or had none at its start.
-    pub(super) fn step(
-        &mut self,
-        processor: u8,
-        events: &[Event],
-        is_idle: bool,
-        memory: Memory,
-    ) -> Footprint {
-        let (at, bit) = (usize::from(processor), 1_u8 << processor);
-        let (was_in_driver, mut is_free) = (self.depth[at] > 0, self.held[at] == 0);
-        let was_entering = self.enters & bit != 0;
-        let mut footprint = self.finished_dpc(processor);
-        let in_port = is_idle || !was_in_driver;
-        self.enters &= !bit;
-        for event in events {
-            footprint = footprint.and(self.event(event));
-            is_free |= self.held[at] == 0;
-        }
-        let touches_memory = match memory {
-            Memory::Anything => was_in_driver && is_free,
-            Memory::Counters => was_in_driver && was_entering,
-            Memory::Nothing => false,
-        };
-        if touches_memory {
-            footprint = footprint.and(Footprint::writing(Objects::MEMORY));
-        }
-        if in_port {
-            let sees = Objects::queue(processor).union(Objects::PENDING);
-            footprint = footprint.and(Footprint::reading(sees));
-        }
-        if in_port && self.port_work & bit != 0 {
-            footprint = footprint.and(Footprint::writing(Objects::PORT));
-        }
-        if is_idle && self.depth[at] == 0 {
-            self.port_work &= !bit;
-        }
-        footprint
-    }
-
-    /// Once StorPort's code after a DPC routine has run, the DPC can run again.
-    fn finished_dpc(&mut self, processor: u8) -> Footprint {
-        let (at, bit) = (usize::from(processor), 1 << processor);
-        if self.leaves_dpc & bit == 0 {
-            return Footprint::default();
-        }
-        self.leaves_dpc &= !bit;
-        let dpc = self.running[at];
-        let queue = self.target[usize::from(dpc % 32)].map_or(Objects::dpc(dpc), Objects::queue);
-        Footprint::writing(Objects::dpc(dpc).union(queue))
-    }
-
-    /// An event happens.
-    pub(super) fn event(&mut self, event: &Event) -> Footprint {
-        let (at, bit) = (usize::from(event.processor), 1 << event.processor);
-        let mut footprint = Footprint::of(event);
-        match event.kind {
-            Kind::LockAcquired { .. } => self.held[at] = self.held[at].saturating_add(1),
-            Kind::LockReleased { holder: Some(holder), .. } if holder == event.processor => {
-                self.held[at] = self.held[at].saturating_sub(1);
-            }
-            Kind::Entered { routine, subject } => {
-                self.depth[at] = self.depth[at].saturating_add(1);
-                self.enters |= bit;
-                if routine == Routine::Dpc {
-                    self.running[at] = subject as u8;
-                    self.target[usize::from(subject % 32)] = None;
-                }
-            }
-            Kind::Left { routine, .. } => {
-                self.depth[at] = self.depth[at].saturating_sub(1);
-                if routine == Routine::Dpc {
-                    self.leaves_dpc |= bit;
-                }
-            }
-            Kind::DpcIssued { dpc: Some(dpc), target, .. } => {
-                self.target[usize::from(dpc % 32)] = Some(target);
-            }
-            Kind::InterruptRaised { .. } => self.raised = true,
-            _ => {}
-        }
-        if footprint.writes.0 & Objects::PORT.0 != 0 {
-            self.port_work |= bit;
-            // Interrupts can be let in, or held back; that matters once there are any.
-            if self.raised {
-                footprint = footprint.and(Footprint::writing(Objects::PENDING));
-            }
-        }
-        footprint
-    }
 }
 
 /// Whether what happens in it depends on the time.

@@ -8,7 +8,7 @@
 //! # Equivalent schedules
 //!
 //! A *step* is what a processor does between two places where it can lose the processor. Two steps *depend* on each other
-//! if they are of one processor or if one writes what the other touches (`footprint`). Two schedules are equivalent
+//! if they are of one processor or if one writes what the other touches (`footprint`, `context`). Two schedules are equivalent
 //! (of one Mazurkiewicz class) if one becomes the other by swapping neighbouring steps that do not depend on each other:
 //! then every step does the same in both, finds the same, and says the same to the rules.
 //!
@@ -47,6 +47,7 @@
 //! ([`Exploration::surprised`]). Tests compare the bugs and the classes that are shown with those of every schedule
 //! within the bound, on random programs.
 
+mod context;
 mod every;
 mod footprint;
 mod history;

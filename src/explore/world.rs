@@ -1,7 +1,8 @@
 //! Where a run has come to, as far as the explorer knows it: the machine's state as a history, who waits, and who goes
 //! on next. It follows the machine's own rules of choice (`machine::drive`, `machine::schedule`).
 
-use super::footprint::{Context, Objects};
+use super::context::Context;
+use super::footprint::Objects;
 use super::history::{History, hash_of};
 use crate::event::{Event, Kind, PROCESSORS_MAX};
 
@@ -164,6 +165,15 @@ impl World {
         let among = (0..8).filter(|p| movable & 1 << p != 0);
         let last = among.max_by_key(|&p| self.preempted[usize::from(p)]);
         last.or_else(|| (0..8).find(|p| working & 1 << p != 0))
+    }
+
+    /// The lock for which a processor waits at the end of a step with these events. It can be the one that it waited for
+    /// before, when only an interrupt came; if neither is told it is a token of StorPort's own.
+    pub(super) fn lock_waited_for(&self, processor: u8, events: &[Event]) -> u8 {
+        match (awaited(events), self.status[usize::from(processor)]) {
+            (Some(lock), _) | (None, Status::Waiting(lock)) => lock,
+            (None, _) => Objects::PORT.numbers().next().unwrap_or_default(),
+        }
     }
 
     /// A step of the processor that runs has come to its end.
