@@ -117,6 +117,12 @@ fn larger(a: Size, b: Size) -> Size {
 }
 
 /// One program, three explorers: each processor, or thread, takes two locks in order and gives them back.
+///
+/// The counts do not mean quite the same. Loom counts a preemption where a thread that could go on does not; lockstorm
+/// counts a departure, which names who goes on: where a processor waits or is done, who is next is not chosen freely but
+/// by the machine's rule, and to have another costs a departure. Loom's partial-order reduction has no sleep sets, so that it runs
+/// classes several times (the more threads the more). lockstorm runs each class once, but tells more classes apart: that a processor
+/// had to wait for a lock is an event, which rules judge, and so another class than that it came just after the release.
 fn exploration(processors: u8, rounds: usize) {
     println!("\n{processors} processors, 2 locks, {rounds} rounds: schedules explored, and time\n");
     for departures in [1, 2, 3, 4, 64] {
