@@ -13,12 +13,14 @@
 //! | [`hunt`] | the campaign against one mutant |
 //! | [`worker`], [`crew`] | child processes that run the driver, and the parent that asks them |
 //! | [`journal`] | what has been hunted, on disk, to go on with |
+//! | [`argued`] | survivors that are argued to be no mistakes |
 //! | [`report`] | what came of it, as data, text and a page |
 //!
 //! The score says how good rules, corpus and search are on this driver; a survivor is a mistake that the author could
 //! make and nobody here would tell him. What each operator does stands with
 //! [`Operator`](crate::machine::mutation::Operator).
 
+pub mod argued;
 pub mod crew;
 pub mod hunt;
 pub mod journal;
