@@ -22,6 +22,7 @@
 //! | `kernel/` | ntoskrnl.exe: locks, IRQLs, memory, strings, time, debugging |
 //! | `watch`, `fault`, `trap` | faults of the driver's code: found, and reported or emulated |
 //! | `emulate`, `mmio`, `arithmetic`, `register` | what a trapped instruction does |
+//! | `shared_data` | the page of clocks and versions that headers read without a call |
 //!
 //! Nothing here trusts an argument: a pointer that a routine itself follows is checked first, and a wild one is a
 //! finding at the place of the call. A handler allocates nothing, formats nothing that nobody reads, and never
@@ -43,6 +44,7 @@ mod mmio;
 pub mod pe;
 mod ranges;
 mod register;
+mod shared_data;
 mod storport;
 pub mod symbols;
 mod trap;

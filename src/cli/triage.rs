@@ -121,14 +121,14 @@ fn jobs(arguments: &Arguments) -> usize {
     arguments.jobs.map_or_else(cores, usize::from)
 }
 
-fn program() -> Result<PathBuf, Failure> {
+pub(super) fn program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
         Failure::new(format!("cannot find the program to start workers with: {}", reason(&error)))
     })
 }
 
 /// What tells this build of lockstorm, its rules and its drivers, from another, and a compiled driver as well.
-fn build(program: &Path, driver: &Target) -> String {
+pub(super) fn build(program: &Path, driver: &Target) -> String {
     let stamp = |path: &Path| {
         let stamp = Stamp::of(path).ok();
         stamp.map_or_else(String::new, |s| format!(" {} {}", s.bytes, s.written_ns))

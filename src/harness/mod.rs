@@ -17,6 +17,7 @@ use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
+use crate::machine::mutation::Mutation;
 use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
@@ -43,8 +44,7 @@ pub struct Outcome {
 /// What a core is generic over when a harness runs it.
 pub type HarnessPort = Port<Watch>;
 
-/// Events for which there is room from the start when events are recorded: more than nearly every run has, so that
-/// runs are alike.
+/// Events for which there is room at the beginning of a run when events are recorded: more than nearly every run has.
 const RECORDED: usize = 1 << 14;
 
 /// What watches the machine: rules, coverage, and on demand a record.
@@ -85,6 +85,7 @@ impl Watch {
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.clear();
+            recorded.shrink_to(RECORDED);
         }
         self.points.clear();
     }
@@ -277,9 +278,19 @@ impl Harness {
         self.machine.sink().recorded = on.then(|| Vec::with_capacity(RECORDED));
     }
 
+    /// Makes processors whose last run ended in the middle and others alike: [`Machine::renew_processors`].
+    pub fn renew_processors(&mut self) {
+        self.machine.renew_processors();
+    }
+
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.machine.observe(on);
+    }
+
+    /// Puts a mistake into the driver's lock calls, in every run from now on; `None` takes it out.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.machine.mutate(mutation);
     }
 
     /// How the driver's accesses to shared memory are watched in every run from now on. Where they are events, data races

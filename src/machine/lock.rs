@@ -203,31 +203,46 @@ fn is_queued(index: usize) -> bool {
 impl<S: Sink + 'static> Port<S> {
     /// Takes a lock, spinning as long as it is held. Returns the number of the acquire.
     ///
-    /// Not inlined, so that the event and what the sink makes of it are: see [`State::emit_at`].
-    #[inline(never)]
+    /// Inlined into the DDIs that drivers call most, and so are the event and what the sink makes of it: there the
+    /// kind of lock and the routine are constants, and half of the work is gone.
+    #[inline(always)]
     pub(super) fn take(self, lock: Lock, request: Request, site: Site) -> u32 {
         let index = number(lock);
-        let (saved, held) = self.with(|s| {
+        let (saved, busy) = self.with(|s| {
             let saved = std::mem::replace(&mut s.processor().irql, request.level);
-            (saved, s.locks.is_held(index))
+            let all = matches!(lock, Lock::Interrupt) && s.interrupt_is_all_messages();
+            (saved, all || s.locks.is_held(index))
         });
+        let contended = busy && self.spin_for(lock, request, saved, site);
+        // SAFETY: the reference ends here, and nothing in between calls the driver or switches processors.
+        let s = unsafe { self.state() };
+        let serial = s.book(index, request, saved);
+        let (api, irql) = (request.api, request.level);
+        s.emit_at(site, saved, Kind::LockAcquired { lock, api, irql, contended });
+        if s.end.is_some() {
+            self.park();
+        }
+        serial
+    }
+
+    /// As [`Port::take`], for StorPort's own locks and for rare routines.
+    #[inline(never)]
+    pub(super) fn take_seldom(self, lock: Lock, request: Request, site: Site) -> u32 {
+        self.take(lock, request, site)
+    }
+
+    /// Waits for the lock, or takes all that it stands for; whether that took waiting.
+    #[cold]
+    #[inline(never)]
+    fn spin_for(self, lock: Lock, request: Request, saved: Irql, site: Site) -> bool {
         let mut contended = false;
         if matches!(lock, Lock::Interrupt) && self.with(|s| s.interrupt_is_all_messages()) {
             contended = self.take_all_messages(request, saved, site);
-            contended |= self.spin((lock, index), request.api, saved, site);
-        } else if held {
-            contended = self.spin((lock, index), request.api, saved, site);
         }
-        self.act(|s| {
-            let serial = s.book(index, request, saved);
-            let (api, irql) = (request.api, request.level);
-            s.emit_at(site, saved, Kind::LockAcquired { lock, api, irql, contended });
-            serial
-        })
+        contended | self.spin((lock, number(lock)), request.api, saved, site)
     }
 
     /// Takes every message's lock, as part of the Interrupt lock; whether that took waiting.
-    #[cold]
     fn take_all_messages(self, request: Request, saved: Irql, site: Site) -> bool {
         let mut contended = false;
         for message in 0..self.with(|s| s.adapter.facts.messages) {
@@ -239,7 +254,6 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Waits for `lock` until what is at `index` is free; whether that took waiting.
-    #[cold]
     fn spin(self, (lock, index): (Lock, usize), api: LockApi, saved: Irql, site: Site) -> bool {
         if !self.with(|s| s.locks.is_held(index)) {
             return false;
@@ -283,25 +297,41 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Gives a lock back with `irql` to restore; what is wrong with that is the rules' affair, a lock of
-    /// somebody else's stays his. Not inlined, as [`Port::take`].
-    #[inline(never)]
+    /// somebody else's stays his. Inlined as [`Port::take`].
+    #[inline(always)]
     pub(super) fn give(self, lock: Lock, api: LockApi, handle: Handle, irql: Irql, site: Site) {
-        self.act(|s| {
-            let index = number(lock);
-            let Record { owner: holder, saved, since, .. } = s.locks.records[index];
-            let held_ns = match holder {
-                Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(since),
-                None => 0,
-            };
-            let held_ns = u32::try_from(held_ns).unwrap_or(u32::MAX);
-            let kind = Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns };
-            s.emit(site, kind);
-            if holder == Some(s.current as u8) {
-                s.release(lock, index);
-                s.processor().irql = irql;
-            }
-        });
+        // SAFETY: as in `take`.
+        let s = unsafe { self.state() };
+        let index = number(lock);
+        let Record { owner: holder, saved, since, .. } = s.locks.records[index];
+        let held_ns = match holder {
+            Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(since),
+            None => 0,
+        };
+        let held_ns = u32::try_from(held_ns).unwrap_or(u32::MAX);
+        let kind = Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns };
+        s.emit(site, kind);
+        if holder == Some(s.current as u8) {
+            s.release(lock, index);
+            s.processor().irql = irql;
+        }
+        if s.end.is_some() {
+            self.park();
+        }
         self.drain_deferred();
+    }
+
+    /// As [`Port::give`], for StorPort's own locks and for rare routines.
+    #[inline(never)]
+    pub(super) fn give_seldom(
+        self,
+        lock: Lock,
+        api: LockApi,
+        handle: Handle,
+        irql: Irql,
+        site: Site,
+    ) {
+        self.give(lock, api, handle, irql, site);
     }
 
     /// Takes a channel token: exclusion inside StorPort, unseen by rules.

@@ -47,6 +47,8 @@ pub(super) struct Schedule {
     budget: u64,
     /// The sink is told of every point, which takes the slow path.
     pub(super) observed: bool,
+    /// Every point takes the slow path for the sake of a mutation.
+    attended: bool,
 }
 
 impl Default for Schedule {
@@ -63,6 +65,7 @@ impl Default for Schedule {
             yield_at: QUANTUM,
             budget: DECISION_BUDGET,
             observed: false,
+            attended: false,
         }
     }
 }
@@ -74,6 +77,7 @@ impl Schedule {
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
+        self.attended = false;
         self.chooser = Chooser::new(policy);
         self.plan();
         self.arm();
@@ -92,9 +96,18 @@ impl Schedule {
 
     fn arm(&mut self) {
         let far = self.decision_at.min(self.yield_at).min(self.budget) - self.passed;
-        let every = self.observed || self.chooser.priorities().is_some();
+        let every = self.observed || self.attended || self.chooser.priorities().is_some();
         self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
+    }
+
+    /// Lets every point take the slow path, from the next one on, or no longer.
+    pub(super) fn attend(&mut self, on: bool) {
+        if on && !self.attended {
+            self.passed = self.passed();
+            (self.armed, self.fuse) = (1, 1);
+        }
+        self.attended = on;
     }
 
     /// Decision points passed in this run.
@@ -211,6 +224,9 @@ impl<S: Sink + 'static> Port<S> {
 
     #[cold]
     fn point_slow(self) {
+        if self.with(|s| s.mutant.waits) {
+            self.settle_mutant();
+        }
         let departure = self.act(|s| {
             if s.time >= s.due {
                 s.run_due();

@@ -10,8 +10,9 @@ use super::dpc::Dpcs;
 use super::interrupt::Interrupts;
 use super::lock::Locks;
 use super::memory::Memory;
+use super::mutation::Mutation;
 use super::port::access::MemoryWatch;
-use super::port::{Executives, Port};
+use super::port::{Executives, Mutant, Port};
 use super::processor::{Fiber, Processor};
 use super::recovery::Recovery;
 use super::request::Requests;
@@ -96,6 +97,9 @@ pub(super) struct State<S> {
     pub(super) requests: Requests,
     pub(super) recovery: Recovery,
     pub(super) adapter: Adapter,
+    /// Lock calls do not do what they should: a crash dump, or a mutation.
+    pub(super) lock_calls_differ: bool,
+    pub(super) mutant: Mutant,
 }
 
 impl<S: Sink> State<S> {
@@ -131,6 +135,8 @@ impl<S: Sink> State<S> {
             requests: Requests::new(),
             recovery: Recovery::default(),
             adapter: Adapter::default(),
+            lock_calls_differ: false,
+            mutant: Mutant::default(),
         }
     }
 
@@ -166,6 +172,8 @@ impl<S: Sink> State<S> {
         self.adapter = Adapter::default();
         self.adapter.fail_allocation = self.setup.failures.allocation;
         self.adapter.facts.dump = self.setup.dump;
+        self.lock_calls_differ = self.setup.dump || self.mutant.mutation.is_some();
+        self.mutant.power_on();
         self.memory.power_on(machine, driver.data.device_extension_size as usize);
         self.device.power_on(&self.setup.device);
     }
@@ -300,6 +308,10 @@ impl<S: Sink + 'static> Inner<S> {
         self.state.get_mut().schedule.observed = on;
     }
 
+    pub(super) fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.state.get_mut().mutant.mutation = mutation;
+    }
+
     pub(super) fn watch_memory(&mut self, watch: MemoryWatch) {
         self.state.get_mut().watch = watch;
     }
@@ -335,6 +347,15 @@ impl<S: Sink + 'static> Inner<S> {
             end: state.end.unwrap_or(End::Quiet),
             decisions: state.schedule.passed(),
             virtual_ns: state.time,
+        }
+    }
+
+    pub(super) fn renew_processors(&mut self) {
+        let port = Port::of(NonNull::from(&mut *self));
+        // SAFETY: no run is under way, and the reference ends here.
+        let fibers = unsafe { &mut *self.fibers.get() };
+        for (index, slot) in fibers.iter_mut().enumerate() {
+            super::drive::renew(port, index, slot);
         }
     }
 

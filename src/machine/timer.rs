@@ -338,7 +338,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
     /// half duplex, Interrupt.
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
-        self.take(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
+        self.take_seldom(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
         let result =
             if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
@@ -348,7 +348,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` at DIRQL under the Interrupt lock.
     pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
         let saved = self.with(|s| s.processor().irql);
-        self.take(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
+        self.take_seldom(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
         let result = call();
         self.give_quietly(Lock::Interrupt, saved);
         result

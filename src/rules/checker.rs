@@ -240,13 +240,15 @@ impl Checker {
             }
             Kind::Entered { routine, subject } => self.entered(event, routine, subject),
             Kind::Left { busy_ns, .. } => self.left(event, busy_ns),
-            _ => self.record_rare(event),
+            _ => self.record_rare(*event),
         }
     }
 
-    /// Events that are rarer than a DDI call.
-    #[inline(always)]
-    fn record_rare(&mut self, event: &Event) -> Flow {
+    /// Events that are rarer than a DDI call. By value, and not inlined, as all that leaves the hot path: see
+    /// [`Checker::object`].
+    #[inline(never)]
+    fn record_rare(&mut self, event: Event) -> Flow {
+        let event = &event;
         match event.kind {
             Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
             Kind::RequestCompleted { status, owner, device_owns, starting_elsewhere, .. } => {
@@ -282,7 +284,6 @@ impl Checker {
     }
 
     /// Events that say by themselves which rule is broken, if one is.
-    #[inline(always)]
     fn judge_plain(&self, event: &Event) -> Option<Verdict> {
         let lawful = !self.adapter.dump;
         Some(match event.kind {
@@ -325,7 +326,7 @@ impl Checker {
     fn called(&mut self, event: &Event, called: Ddi, argument: u32, result: u32) -> Flow {
         let mut verdict = None;
         if ddi::is_watched(called) {
-            verdict = self.called_watched(event, called, argument, result);
+            verdict = self.called_watched(event.processor, called, argument, result);
         }
         if verdict.is_none() && !self.adapter.dump {
             verdict = irql::called(called, event.irql);
@@ -335,12 +336,12 @@ impl Checker {
 
     fn called_watched(
         &mut self,
-        event: &Event,
+        processor: u8,
         called: Ddi,
         argument: u32,
         result: u32,
     ) -> Option<Verdict> {
-        let p = self.state.processor_mut(event.processor);
+        let p = self.state.processor_mut(processor);
         match called {
             Ddi::StallExecution => time::stalled(p, &self.adapter, argument),
             Ddi::AllocatePool => time::allocated(p, &self.adapter),

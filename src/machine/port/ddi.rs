@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::super::memory::Memory;
 use super::super::state::State;
+use super::mutant::Synchronized;
 use super::{Caller, Port};
 use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
 use crate::machine::lock::Request;
@@ -121,14 +122,20 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         // SAFETY: the caller's promise.
         let call = || u32::from(unsafe { self.invoke(routine, (extension, context)) });
         let api = LockApi::Synchronize;
-        let (void, saved) = self.with(|s| (s.adapter.facts.dump, s.processor().irql));
-        if void {
-            return self.callback(Routine::Synchronized, 0, call) != 0;
+        let (differs, saved) = self.with(|s| (s.lock_calls_differ(), s.processor().irql));
+        if differs {
+            match self.synchronize_mutated(site) {
+                Some(Synchronized::Nothing) => {
+                    return self.callback(Routine::Synchronized, 0, call) != 0;
+                }
+                Some(Synchronized::Under(lock)) => return self.under_other(lock, site, call) != 0,
+                None => {}
+            }
         }
         let level = super::super::interrupt::DIRQL;
-        self.take(Lock::Interrupt, Request { api, level, handle: 0 }, site);
+        self.take_seldom(Lock::Interrupt, Request { api, level, handle: 0 }, site);
         let result = self.callback(Routine::Synchronized, 0, call);
-        self.give(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
+        self.give_seldom(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
         result != 0
     }
 

@@ -9,9 +9,11 @@ pub(crate) mod compiled;
 mod ddi;
 mod executive;
 mod locks;
+mod mutant;
 mod resources;
 
 pub(super) use executive::Executives;
+pub(super) use mutant::Mutant;
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -85,6 +87,17 @@ impl<S: Sink + 'static> Port<S> {
         // SAFETY: the machine outlives every handle to it (handles exist only inside a run), and by the rule
         // above no other reference to the state is alive.
         look(unsafe { self.inner.as_ref().state() })
+    }
+
+    /// The state, for the two functions that must be inlined as a whole, which a closure need not be.
+    ///
+    /// # Safety
+    ///
+    /// The reference is gone before the driver is called or the processor is switched, and is the only one.
+    #[inline(always)]
+    pub(super) unsafe fn state<'a>(self) -> &'a mut State<S> {
+        // SAFETY: the machine outlives every handle to it; the rest is the caller's promise.
+        unsafe { self.inner.as_ref().state() }
     }
 
     /// As [`Port::with`]; if that ended the run, never returns.
