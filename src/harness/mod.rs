@@ -297,7 +297,10 @@ impl Harness {
     /// are looked for.
     pub fn watch_memory(&mut self, watch: MemoryWatch) {
         self.machine.watch_memory(watch);
-        self.machine.sink().races = watch.events.then(Box::default);
+        let races = &mut self.machine.sink().races;
+        if watch.events != races.is_some() {
+            *races = watch.events.then(Box::default);
+        }
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.
