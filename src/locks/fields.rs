@@ -31,8 +31,8 @@ pub(super) struct Context<'a> {
     pub(super) place: Place,
     /// What the processor holds.
     pub(super) held: &'a [Node],
-    /// The adapter is being found or started: nothing else of the driver runs.
-    pub(super) initial: bool,
+    /// Nothing else of the driver can run: the adapter is being found, started or stopped, or a crash dump written.
+    pub(super) alone: bool,
 }
 
 /// What one place did with the same locks held.
@@ -61,7 +61,7 @@ impl Fields {
         let area = if matches!(area, Area::SrbExtension(_)) { Area::SrbExtension(0) } else { area };
         let piece = self.0.entry(Piece { area, offset, bytes }).or_default();
         piece.places.insert(context.place);
-        if context.initial {
+        if context.alone {
             piece.initial += 1;
             return;
         }
@@ -83,7 +83,7 @@ impl Fields {
         // The same code at several offsets: elements of an array.
         let mut alike: BTreeMap<(Area, u16, &BTreeSet<Place>, Guard), Field> = BTreeMap::new();
         for (piece, accesses) in &self.0 {
-            let guard = accesses.guard(apart);
+            let guard = accesses.guard(piece.area, apart);
             let field = accesses.tell(piece, guard.clone());
             alike
                 .entry((piece.area, piece.bytes, &accesses.places, guard))
@@ -116,7 +116,7 @@ impl Field {
 }
 
 impl Accesses {
-    fn guard(&self, apart: bool) -> Guard {
+    fn guard(&self, area: Area, apart: bool) -> Guard {
         let (mut plain, mut writes) = (0, 0);
         let mut held: BTreeMap<Node, u64> = BTreeMap::new();
         for ((_, nodes), seen) in &self.seen {
@@ -142,10 +142,13 @@ impl Accesses {
         if !always.is_empty() {
             return Guard::Locks(always);
         }
+        if matches!(area, Area::SrbExtension(_)) {
+            return Guard::Request;
+        }
         // Of equals the first.
         let most = held
             .iter()
-            .filter(|&(_, &times)| times > 0)
+            .filter(|&(node, &times)| node.is_lock() && times > 0)
             .max_by_key(|&(node, &times)| (times, std::cmp::Reverse(*node)));
         most.map_or(Guard::Nothing, |(node, &times)| Guard::Mostly {
             lock: node.name(),
@@ -190,6 +193,7 @@ fn verdict(guard: &Guard) -> String {
         Guard::Locks(locks) => locks.join(" and "),
         Guard::Mostly { lock, held, of } => format!("mostly {lock}: {held} of {of} accesses"),
         Guard::Nothing => "no lock".into(),
+        Guard::Request => "no lock: the memory of a request, which has one owner at a time".into(),
         Guard::Atomic => "none needed: interlocked or volatile".into(),
         Guard::ReadOnly => "none needed: only read after the initialisation".into(),
         Guard::Initial => "none needed: only touched in the initialisation".into(),
@@ -213,7 +217,7 @@ mod tests {
                 routine: Some(Routine::StartIo),
                 place: place(line),
                 held: &held,
-                initial: false,
+                alone: false,
             };
             let access = Access { area: Area::Extension, offset, bytes: 4, touch };
             fields.add(access, &context);
@@ -249,7 +253,7 @@ mod tests {
         let mut fields = Fields::default();
         for held in &all {
             let held: Vec<Node> = held.iter().map(|&lock| lock.into()).collect();
-            let context = Context { routine: None, place: place(1), held: &held, initial: false };
+            let context = Context { routine: None, place: place(1), held: &held, alone: false };
             let access = Access { area: Area::Pool, offset: 0, bytes: 1, touch: Touch::Write };
             fields.add(access, &context);
         }

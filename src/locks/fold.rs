@@ -28,8 +28,10 @@ struct Held {
     api: LockApi,
     place: Place,
     routine: Option<Routine>,
-    /// The callbacks around the acquire, outermost first.
+    /// The callbacks around the acquire, outermost first; where StorPort takes it for a callback, that one too.
     path: Vec<Routine>,
+    /// How many callbacks were active when it was taken.
+    begins: usize,
     /// Events of the processor when it was taken.
     events: u32,
 }
@@ -49,6 +51,29 @@ struct Waiting {
     since: u64,
     /// Who holds it: callback and place.
     holder: (Option<Routine>, Place),
+}
+
+impl Processor {
+    /// Locks that StorPort has taken for a callback that is about to begin.
+    fn surrounding(&mut self) -> impl Iterator<Item = &mut Held> {
+        let depth = self.frames.len();
+        let held = self.held.iter_mut();
+        held.filter(move |held| held.api == LockApi::Port && held.path.len() == depth)
+    }
+
+    /// Notes for which callback StorPort has taken them.
+    fn surround(&mut self, routine: Routine) {
+        self.surrounding().for_each(|held| {
+            held.path.push(routine);
+            held.routine = Some(routine);
+        });
+    }
+
+    /// The first frame of the code that runs: what was interrupted is not part of it.
+    fn beginning(&self) -> usize {
+        let inner = self.frames.iter().rposition(|frame| frame.routine != Routine::Synchronized);
+        inner.unwrap_or(0)
+    }
 }
 
 /// What makes two acquires alike.
@@ -150,6 +175,7 @@ impl Fold {
             Kind::Entered { routine, subject } => {
                 let processor = &mut run.processors[p];
                 self.enter(processor, event.irql, routine);
+                processor.surround(routine);
                 processor.frames.push(Frame { routine, subject });
             }
             Kind::Left { .. } => _ = run.processors[p].frames.pop(),
@@ -177,7 +203,8 @@ impl Fold {
                     routine: processor.frames.last().map(|frame| frame.routine),
                     place: event.site.into(),
                     held: &held,
-                    initial: processor.frames.iter().any(is_initial),
+                    alone: processor.frames.last().is_none_or(is_alone)
+                        || run.adapter.is_some_and(|adapter| adapter.dump),
                 };
                 self.fields.add(access, &context);
             }
@@ -185,15 +212,12 @@ impl Fold {
         }
     }
 
-    fn enter(&mut self, processor: &Processor, irql: Irql, routine: Routine) {
+    fn enter(&mut self, processor: &mut Processor, irql: Irql, routine: Routine) {
         let called = self.calls.entry(routine).or_default();
         called.calls += 1;
         called.irqls.insert(irql);
-        // What an interrupted callback holds is not held for this one.
-        let of_port =
-            |held: &&Held| held.api == LockApi::Port && held.path.len() == processor.frames.len();
-        let under = processor.held.iter().filter(of_port);
-        called.under.insert(under.map(|held| Node::of(held.lock, self.apart)).collect());
+        let under = processor.surrounding().map(|held| Node::of(held.lock, self.apart));
+        called.under.insert(under.collect());
     }
 
     fn acquire(
@@ -240,6 +264,7 @@ impl Fold {
             place: party.1,
             routine,
             path: processor.frames.iter().map(|frame| frame.routine).collect(),
+            begins: processor.frames.len(),
             events: processor.events,
         });
     }
@@ -253,8 +278,11 @@ impl Fold {
         holds.lengths.add(held_ns);
         if holds.longest.as_ref().is_none_or(|&(ns, most, ..)| (held_ns, events) > (ns, most)) {
             let path: Vec<&str> = held.path.iter().map(|routine| routine.name()).collect();
-            let at = format!("{} at {}", path.join(" > "), held.place.name());
-            let at = if path.is_empty() { held.place.name() } else { at };
+            let path = if path.is_empty() { "StorPort".into() } else { path.join(" > ") };
+            let at = match held.api {
+                LockApi::Port => path,
+                _ => format!("{path} at {}", held.place.name()),
+            };
             holds.longest = Some((held_ns, events, at, input));
         }
     }
@@ -362,7 +390,7 @@ fn irqls(levels: &BTreeSet<Irql>) -> String {
 }
 
 /// Callbacks beside which no other of the driver runs.
-fn is_initial(frame: &Frame) -> bool {
+fn is_alone(frame: &Frame) -> bool {
     const ALONE: [ScsiAdapterControlType; 3] = [
         ScsiAdapterControlType::STOP_ADAPTER,
         ScsiAdapterControlType::RESTART_ADAPTER,
@@ -375,15 +403,26 @@ fn is_initial(frame: &Frame) -> bool {
     }
 }
 
-/// Everything that keeps others away from what a processor does now.
+/// Everything that keeps others away from what a processor does now. What interrupted code holds keeps nobody away from
+/// the code that interrupted it.
 fn guards(processor: &Processor, adapter: Option<&Adapter>) -> Vec<Node> {
-    let mut held: Vec<Node> = processor.held.iter().map(|held| held.lock.into()).collect();
+    let first = processor.beginning();
+    let own = processor.held.iter().filter(|held| held.begins >= first);
+    let mut held: Vec<Node> = own.map(|held| held.lock.into()).collect();
     // With per-message synchronisation Interrupt is every message's lock at once.
     let messages = adapter.filter(|adapter| adapter.interrupts == Interrupts::PerMessage);
     if let Some(adapter) = messages.filter(|_| held.contains(&Node::Interrupt)) {
         held.extend((0..adapter.messages).map(|message| Node::Message(Some(message))));
     }
-    held.extend(processor.channels.iter().map(|&channel| Node::Channel(Some(channel))));
+    match processor.frames.get(first) {
+        Some(Frame { routine: Routine::StartIo, .. }) => {
+            held.extend(processor.channels.iter().map(|&channel| Node::Channel(Some(channel))));
+        }
+        Some(Frame { routine: Routine::Dpc, subject }) => {
+            held.push(Node::DpcRoutine(Some(*subject as u8)));
+        }
+        _ => {}
+    }
     held
 }
 

@@ -205,7 +205,8 @@ pub struct Field {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
-    /// These locks were held at every access after the initialisation.
+    /// These locks were held at every plain access after the initialisation; or its order is kept by StorPort, which
+    /// runs a DPC's routine, or a channel's HwStorStartIo, one at a time.
     Locks(Vec<String>),
     /// No one lock always; this one most often.
     Mostly {
@@ -218,6 +219,8 @@ pub enum Guard {
     },
     /// No lock was ever held.
     Nothing,
+    /// No lock always, but it is the memory of a request, which one owner hands over to the next.
+    Request,
     /// Only interlocked, or volatile, accesses: no lock is needed.
     Atomic,
     /// Nothing writes it after the initialisation: no lock is needed.

@@ -44,10 +44,11 @@ fn put(body: &mut String, what: std::fmt::Arguments<'_>) {
 
 fn class(lock: &str) -> Class {
     match lock.split('(').next() {
-        Some("StartIo" | "StartIo channel") => Class::StartIo,
+        Some(name) if name.starts_with("StartIo") => Class::StartIo,
         Some("Interrupt") => Class::Interrupt,
         Some("Message") => Class::Message,
-        Some("Dpc") => Class::Dpc,
+        Some("Dpc" | "one DPC's routine") => Class::Dpc,
+        Some(name) if name.starts_with("routine of DPC") => Class::Dpc,
         _ => Class::Executive,
     }
 }
@@ -254,6 +255,7 @@ fn guard(field: &Field) -> String {
             codes(&field.without)
         ),
         Guard::Nothing => format!("<span class=\"bad\">{}</span>", escape(&field.verdict)),
+        Guard::Request => escape(&field.verdict),
         Guard::Atomic | Guard::ReadOnly | Guard::Initial => {
             format!("<span class=\"good\">{}</span>", escape(&field.verdict))
         }

@@ -16,6 +16,8 @@ pub(super) enum Node {
     /// No lock of the contract: StorPort's call of HwStorStartIo on one of its concurrent channels, each of which has
     /// one call at a time.
     Channel(Option<u8>),
+    /// No lock either: the routine of a STOR_DPC, which never runs beside itself.
+    DpcRoutine(Option<u8>),
 }
 
 impl From<Lock> for Node {
@@ -35,6 +37,11 @@ impl Node {
         Node::from(lock).shown(apart)
     }
 
+    /// Whether it is a lock, and no other order that StorPort keeps.
+    pub(super) fn is_lock(self) -> bool {
+        !matches!(self, Node::Channel(_) | Node::DpcRoutine(_))
+    }
+
     /// As the map shows it.
     pub(super) fn shown(self, apart: bool) -> Node {
         match self {
@@ -42,6 +49,7 @@ impl Node {
             Node::Message(_) => Node::Message(None),
             Node::Dpc(_) => Node::Dpc(None),
             Node::Channel(_) => Node::Channel(None),
+            Node::DpcRoutine(_) => Node::DpcRoutine(None),
             Node::StartIo | Node::Interrupt | Node::Executive(_) => self,
         }
     }
@@ -55,6 +63,8 @@ impl Node {
             Node::Dpc(None) => "Dpc".into(),
             Node::Dpc(Some(number)) => format!("Dpc({number})"),
             Node::Executive(number) => format!("Executive({number})"),
+            Node::DpcRoutine(None) => "one DPC's routine".into(),
+            Node::DpcRoutine(Some(number)) => format!("routine of DPC {number}"),
             Node::Channel(None) => "StartIo channel".into(),
             Node::Channel(Some(number)) => format!("StartIo channel {number}"),
         }
