@@ -53,6 +53,9 @@ pub(super) struct Arguments {
     /// Mutants of inputs that the survey of the driver's lock calls runs, too
     #[arg(long, value_name = "RUNS", default_value_t = 50_000)]
     explore: u64,
+    /// Do not look for data races: mutants that leave out or move a lock mostly survive then
+    #[arg(long)]
+    no_races: bool,
     /// What the random choices begin with
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -74,7 +77,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, &arguments.device)?;
+    // Hunts watch memory themselves.
+    let driver = match input::driver(&arguments.driver, &arguments.device)? {
+        Target::Watched(driver, _) => *driver,
+        driver => driver,
+    };
     let folder = arguments
         .output
         .clone()
@@ -154,13 +161,14 @@ impl Campaign<'_> {
         let no_folder = |error| Failure::at("write to", self.folder, reason(&error));
         std::fs::create_dir_all(self.folder).map_err(no_folder)?;
         let (explore, seed) = (self.arguments.explore, self.arguments.seed);
+        let races = !self.arguments.no_races;
         let inputs: Vec<String> = inputs.iter().map(|input| to_hex(input)).collect();
         let surveyed = Hand::new(start, None)
-            .survey(&Request::Survey { inputs, explore, seed })
+            .survey(&Request::Survey { inputs, explore, seed, races })
             .map_err(|error| Failure::new(format!("cannot survey the driver: {error}")))?;
         let Surveyed { survey, inputs, known } = surveyed;
         say(&survey_line(&survey, inputs.len(), &known));
-        let build = format!("{build} {:016x} {seed}", hash(&inputs));
+        let build = format!("{build} {:016x} {seed} {races}", hash(&inputs));
         let heading = Heading::new(&self.driver.name(), build);
         let path = self.folder.join("journal.jsonl");
         let mut journal = Journal::open(&path, &heading)
@@ -201,6 +209,7 @@ impl Campaign<'_> {
             first: mutant.inputs.clone(),
             budget_ms,
             seed: self.arguments.seed,
+            races: !self.arguments.no_races,
         };
         let orders: Vec<Order> = due.iter().map(order).collect();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

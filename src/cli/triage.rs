@@ -133,11 +133,12 @@ pub(super) fn build(program: &Path, driver: &Target) -> String {
         let stamp = Stamp::of(path).ok();
         stamp.map_or_else(String::new, |s| format!(" {} {}", s.bytes, s.written_ns))
     };
-    let driver = match driver {
-        Target::BuiltIn(_) => String::new(),
-        Target::Compiled(driver) => stamp(&driver.path),
-    };
-    format!("{}{}{driver}", env!("CARGO_PKG_VERSION"), stamp(program))
+    let mut build = format!("{}{}", env!("CARGO_PKG_VERSION"), stamp(program));
+    build.push_str(&driver.file().map_or_else(String::new, stamp));
+    if let Target::Watched(_, watch) = driver {
+        build.push_str(&format!(" {}", watch.arguments().join(" ")));
+    }
+    build
 }
 
 fn no_journal(path: &Path, error: &OpenError) -> Failure {

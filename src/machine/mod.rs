@@ -134,6 +134,11 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.watch_memory(watch);
     }
 
+    /// Where the image of a compiled driver lies, whose variables are shared memory too.
+    pub fn watch_image(&mut self, image: std::ops::Range<usize>) {
+        self.inner.watch_image(image);
+    }
+
     /// The sink.
     pub fn sink(&mut self) -> &mut S {
         self.inner.sink()

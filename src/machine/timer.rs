@@ -217,7 +217,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         *worker = Worker { allocated: true, queued: true, routine: Some(routine), context };
-        self.processor().tasks.push(Task::WorkItem(index as u8));
+        self.assign(self.current, Task::WorkItem(index as u8));
         StorStatus::SUCCESS
     }
 
@@ -231,7 +231,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         self.timers.state_change = Some((routine, context));
-        self.processor().deferred.push_once(Deferred::StateChange);
+        self.defer(self.current, Deferred::StateChange);
         StorStatus::SUCCESS
     }
 
@@ -270,7 +270,7 @@ impl<S: Sink> State<S> {
             }
         }
         self.emit(Site::Port, Kind::TimerExpired { timer });
-        self.processors[usize::from(processor)].deferred.push_once(work);
+        self.defer(usize::from(processor), work);
     }
 
     /// The device does its next work now.

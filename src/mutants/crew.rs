@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
-use super::hunt::{Kill, Order, Trail};
+use super::hunt::{Kill, Memory, Order, Trail};
 use super::worker::{Answer, MARK, Request, Surveyed};
 use crate::engine::{deadly, death_line, interrupted};
 use crate::rules::Severity;
@@ -77,6 +77,7 @@ impl<'a> Hand<'a> {
                     ms: 0,
                     by_corpus: false,
                     scenario: String::new(),
+                    memory: Memory::default(),
                 };
                 Ok(Trail { runs, ms: 0, kill: Some(kill) })
             }

@@ -1,7 +1,8 @@
 //! The hunt for one mutant: a small fuzzer, in the worker.
 //!
-//! First the corpus is replayed, the inputs first that reach the place of the mistake. Then mutants of those inputs
-//! are run, and of all that reached new lock-state coverage on the way, until an error kills the mutant or the budget
+//! First the corpus is replayed, the inputs first that reach the place of the mistake; then once more, looking for data
+//! races, which takes longer and most mutants do not need. Then mutants of those inputs
+//! are run, with races too, every fourth with accesses to memory as decision points, and of all that reached new lock-state coverage on the way, until an error kills the mutant or the budget
 //! is spent. The budget is processor time, so that a busy host makes no survivors.
 //!
 //! A finding kills if its rule is not among those that the driver breaks anyway, and the driver without the mistake
@@ -17,6 +18,7 @@ use crate::engine::message::to_hex;
 use crate::engine::worker::{clear_counts, counts};
 use crate::engine::{run_begins, run_ends};
 use crate::harness::Harness;
+use crate::machine::MemoryWatch;
 use crate::machine::mutation::Mutation;
 use crate::rules::{Finding, Severity};
 use crate::scenario::codec::{self, SCENARIO_BYTES_MAX};
@@ -33,6 +35,8 @@ pub struct Order {
     pub budget_ms: u64,
     /// What the random choices begin with.
     pub seed: u64,
+    /// Look for data races too.
+    pub races: bool,
 }
 
 /// What a mutant broke.
@@ -52,6 +56,28 @@ pub struct Kill {
     pub by_corpus: bool,
     /// The scenario, as hexadecimal digits.
     pub scenario: String,
+    /// How the driver's memory was watched.
+    pub memory: Memory,
+}
+
+/// How a run watches the driver's accesses to shared memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// Not at all.
+    #[default]
+    Unwatched,
+    /// For data races.
+    Races,
+    /// For data races, and other processors come in before accesses.
+    Preempted,
+}
+
+impl Memory {
+    pub(super) fn watch(self) -> MemoryWatch {
+        let preempts = self == Memory::Preempted;
+        MemoryWatch { events: self != Memory::Unwatched, preempts }
+    }
 }
 
 /// What came of a hunt.
@@ -88,14 +114,16 @@ pub fn hunt(
         mutation: &order.mutation,
         scenario: Scenario::default(),
         by_corpus: true,
+        memory: Memory::Unwatched,
         runs: 0,
         began: processor_time(),
         warned: None,
     };
     let kill = hunter.search(corpus, order, tell);
     let (runs, ms) = (hunter.runs, hunter.ms());
-    let kill = kill.or(hunter.warned);
+    let kill = kill.or(hunter.warned.take());
     hunter.harness.mutate(None);
+    hunter.watch(Memory::Unwatched);
     Trail { runs, ms, kill }
 }
 
@@ -105,6 +133,7 @@ struct Hunter<'a> {
     mutation: &'a Mutation,
     scenario: Scenario,
     by_corpus: bool,
+    memory: Memory,
     runs: u64,
     began: Duration,
     warned: Option<Kill>,
@@ -126,11 +155,17 @@ impl Hunter<'_> {
         }
         let mut pool = Pool { reaching: first.len(), inputs: first };
         pool.inputs.append(&mut rest);
-        for at in 0..pool.inputs.len() {
-            codec::decode_into(&pool.inputs[at], &mut self.scenario);
-            let kill = self.step(&mut novelty).1;
-            if kill.is_some() || self.is_spent(order) {
-                return kill;
+        for memory in [Memory::Unwatched, Memory::Races] {
+            if memory == Memory::Races && !order.races {
+                break;
+            }
+            self.watch(memory);
+            for at in 0..pool.inputs.len() {
+                codec::decode_into(&pool.inputs[at], &mut self.scenario);
+                let kill = self.step(&mut novelty).1;
+                if kill.is_some() || self.is_spent(order) {
+                    return kill;
+                }
             }
         }
         self.by_corpus = false;
@@ -145,6 +180,10 @@ impl Hunter<'_> {
             let child = pool.child(&mut random);
             codec::decode_into(&child, &mut self.scenario);
             self.vary_policy(next(&mut random));
+            if order.races {
+                let preempted = next(&mut random).is_multiple_of(4);
+                self.watch(if preempted { Memory::Preempted } else { Memory::Races });
+            }
             let (new, kill) = self.step(&mut novelty);
             if kill.is_some() {
                 return kill;
@@ -155,6 +194,11 @@ impl Hunter<'_> {
                 pool.keep(bytes, &mut random);
             }
         }
+    }
+
+    fn watch(&mut self, memory: Memory) {
+        self.memory = memory;
+        self.harness.watch_memory(memory.watch());
     }
 
     /// Every fourth run has another policy.
@@ -232,6 +276,7 @@ impl Hunter<'_> {
             ms: self.ms(),
             by_corpus: self.by_corpus,
             scenario: to_hex(&bytes),
+            memory: self.memory,
         }
     }
 }

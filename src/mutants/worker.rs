@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::hunt::{Novelties, Order, Pool, Trail, hunt, next};
+use super::hunt::{Memory, Novelties, Order, Pool, Trail, hunt, next};
 use super::survey::Survey;
 use crate::engine::message::{from_hex, to_hex};
 use crate::engine::worker::{CannotStart, cage, clear_counts, counts};
@@ -30,6 +30,8 @@ pub enum Request {
         explore: u64,
         /// What the random choices begin with.
         seed: u64,
+        /// Look for data races too.
+        races: bool,
     },
     /// What hunts begin with, from now on.
     Corpus {
@@ -160,9 +162,9 @@ impl Worker {
         };
         let nonsense = || Ok(Answer::Refused("inputs are hexadecimal digits".into()));
         match request {
-            Request::Survey { inputs, explore, seed } => {
+            Request::Survey { inputs, explore, seed, races } => {
                 let Some(inputs) = bytes(&inputs) else { return nonsense() };
-                Ok(Answer::Surveyed(Box::new(self.survey(inputs, explore, seed))))
+                Ok(Answer::Surveyed(Box::new(self.survey(inputs, explore, seed, races))))
             }
             Request::Corpus { inputs, known } => {
                 let Some(inputs) = bytes(&inputs) else { return nonsense() };
@@ -183,7 +185,7 @@ impl Worker {
         }
     }
 
-    fn survey(&mut self, inputs: Vec<Vec<u8>>, explore: u64, seed: u64) -> Surveyed {
+    fn survey(&mut self, inputs: Vec<Vec<u8>>, explore: u64, seed: u64, races: bool) -> Surveyed {
         let mut surveyor = Surveyor {
             harness: &mut self.harness,
             scenario: Scenario::default(),
@@ -195,15 +197,23 @@ impl Worker {
         for (number, input) in (0..).zip(&inputs) {
             surveyor.run(input, number);
         }
+        for input in inputs.iter().filter(|_| races) {
+            surveyor.run_watched(input, Memory::Races);
+        }
         let added = inputs.len() + ADDED_MAX;
         let mut pool = Pool { reaching: 0, inputs };
         let mut random = seed;
         for _ in 0..explore {
             let child = pool.child(&mut random);
             if surveyor.run(&child, pool.inputs.len() as u32) && pool.inputs.len() < added {
-                pool.keep(child, &mut random);
+                pool.keep(child.clone(), &mut random);
             }
-            next(&mut random);
+            // As many runs as hunts have of each kind, so that what a hunt would find in the driver itself is known.
+            match next(&mut random) % 8 {
+                0 if races => surveyor.run_watched(&child, Memory::Preempted),
+                1 | 2 if races => surveyor.run_watched(&child, Memory::Races),
+                _ => {}
+            }
         }
         let (survey, known) = (surveyor.survey, surveyor.known);
         self.harness.record(false);
@@ -221,6 +231,24 @@ struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
+    /// Runs an input to see which rules the driver breaks when its memory is watched.
+    fn run_watched(&mut self, input: &[u8], memory: Memory) {
+        codec::decode_into(input, &mut self.scenario);
+        self.harness.record(false);
+        self.harness.watch_memory(memory.watch());
+        run_begins();
+        self.harness.run(&self.scenario);
+        run_ends();
+        self.note_broken();
+        self.harness.watch_memory(Memory::Unwatched.watch());
+        self.harness.record(true);
+    }
+
+    fn note_broken(&mut self) {
+        let broken = self.harness.findings().iter().map(|found| found.rule.rule().id.to_owned());
+        self.known.extend(broken);
+    }
+
     /// Runs an input; whether it reached anything new.
     fn run(&mut self, input: &[u8], number: u32) -> bool {
         codec::decode_into(input, &mut self.scenario);
@@ -229,8 +257,7 @@ impl Surveyor<'_> {
         run_begins();
         self.harness.run(&self.scenario);
         run_ends();
-        let broken = self.harness.findings().iter().map(|found| found.rule.rule().id.to_owned());
-        self.known.extend(broken);
+        self.note_broken();
         let place = self.survey.add(self.harness.events(), number);
         let locks = self.novelty.locks.take(&self.harness.coverage().0);
         let code = self.novelty.code.take(counts(self.harness));

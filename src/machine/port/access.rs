@@ -21,6 +21,30 @@ impl MemoryWatch {
     pub const fn is_on(self) -> bool {
         self.events || self.preempts
     }
+
+    /// How a command line asks for it.
+    #[must_use]
+    pub const fn arguments(self) -> &'static [&'static str] {
+        match (self.events, self.preempts) {
+            (false, false) => &[],
+            (true, false) => &["--races"],
+            (false, true) => &["--preempt", "memory"],
+            (true, true) => &["--races", "--preempt", "memory"],
+        }
+    }
+
+    /// What a command line asks for at its end, and how many words of it do not belong to that.
+    #[must_use]
+    pub fn split(words: &[String]) -> (usize, MemoryWatch) {
+        let watches = [(true, true), (true, false), (false, true)];
+        let fits = |watch: &MemoryWatch| {
+            let own = watch.arguments();
+            words.len() >= own.len() && words[words.len() - own.len()..] == *own
+        };
+        let asked = watches.map(|(events, preempts)| MemoryWatch { events, preempts });
+        let watch = asked.into_iter().find(fits).unwrap_or_default();
+        (words.len() - watch.arguments().len(), watch)
+    }
 }
 
 impl<S: Sink + 'static> Port<S> {
@@ -52,7 +76,7 @@ impl<S: Sink + 'static> Port<S> {
         });
     }
 
-    /// As for a core, the accesses that a compiled driver's instrumentation tells of.
+    /// A compiled driver is about to touch `bytes` bytes at `address`.
     #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
     #[inline]
     pub fn image_touches(self, address: usize, bytes: usize, touch: Touch) {

@@ -75,7 +75,7 @@ impl Nvme {
 
     /// Asks StorPort for the performance options that suit the driver, of those that it has.
     fn choose_perf_options<P: StorPort>(&self, port: P) {
-        let mut settings = self.settings.get(port);
+        let settings = self.settings.get(port);
         let mut data = PerfConfigurationData::default();
         if port.initialize_perf_opts(true, &raw mut data) != StorStatus::SUCCESS {
             return;
@@ -98,10 +98,9 @@ impl Nvme {
         if port.initialize_perf_opts(false, &raw mut data) != StorStatus::SUCCESS {
             return;
         }
-        settings.perf_options = true;
-        settings.completes_in_start_io =
-            flags.contains(PerfFlags::OPTIMIZE_FOR_COMPLETION_DURING_STARTIO);
-        self.settings.set(port, settings);
+        let completes = flags.contains(PerfFlags::OPTIMIZE_FOR_COMPLETION_DURING_STARTIO);
+        self.completes_in_start_io.store(port, completes, Ordering::Release);
+        self.perf_options.store(port, true, Ordering::Release);
         if flags.contains(PerfFlags::ADV_CONFIG_LOCALITY) {
             self.note_targets(port, io_messages);
         }

@@ -83,6 +83,11 @@ pub struct Nvme {
     memory: Uncached,
     /// Written in HwStorFindAdapter and HwStorInitialize only, before any request or DPC.
     settings: Shared<Settings>,
+    /// StorPort granted performance options. Asked for anew when the adapter is powered up by HwStorInitialize, when
+    /// HwStorTimer may run.
+    perf_options: Interlocked<bool>,
+    /// Among them, to complete requests in HwStorStartIo.
+    completes_in_start_io: Interlocked<bool>,
     /// Written in HwStorInitialize only, before any request or DPC.
     guard: Shared<Guard>,
     /// Where StorPort writes which processors the I/O messages interrupt; HwStorInitialize only.
@@ -133,10 +138,6 @@ struct Settings {
     half_duplex: bool,
     /// StorPort granted HwStorPassiveInitializeRoutine, and with it DPCs.
     uses_dpcs: bool,
-    /// StorPort granted performance options.
-    perf_options: bool,
-    /// Among them, to complete requests in HwStorStartIo.
-    completes_in_start_io: bool,
     /// I/O queues to ask the controller for, at least 1.
     io_queues_wanted: u16,
     /// Entries of a ring, at least 2.
@@ -175,11 +176,11 @@ impl Nvme {
     }
 
     fn has_perf_options<P: StorPort>(&self, port: P) -> bool {
-        self.settings.get(port).perf_options
+        self.perf_options.load(port, Ordering::Acquire)
     }
 
     fn may_complete_in_start_io<P: StorPort>(&self, port: P) -> bool {
-        self.settings.get(port).completes_in_start_io
+        self.completes_in_start_io.load(port, Ordering::Acquire)
     }
 
     fn io_queues_wanted<P: StorPort>(&self, port: P) -> u16 {
