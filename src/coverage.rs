@@ -142,6 +142,8 @@ impl Coverage {
                 let what = u32::from(dpc.is_some()) << 2 | u32::from(queued) << 1 | elsewhere;
                 self.hit(Feature::Defer, what, routine << 8 | irql, context.held);
             }
+            // What memory a run touches is no matter of locks, and would drown it.
+            Kind::Accessed(_) | Kind::Channel { .. } => {}
             _ => self.record_rare(*event),
         }
     }

@@ -24,8 +24,6 @@ const EMPTY: &str = "LOCKSTORM_FUZZ_EMPTY";
 
 /// Makes the target, before libFuzzer's first input. To be called once.
 pub fn begin(target: Target) {
-    #[cfg(address_sanitizer)]
-    crate::sanitizer::begin();
     let counters = &raw mut COUNTERS;
     // SAFETY: this is called once in a process, so that no other reference exists; libFuzzer touches the counters
     // only between runs, when no code that holds the reference runs.

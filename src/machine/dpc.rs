@@ -56,6 +56,11 @@ impl Dpcs {
         self.count = 0;
     }
 
+    /// Objects that the driver has initialised in this run.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     fn number_of(&self, address: usize) -> Option<u8> {
         self.entries[..self.count]
             .iter()

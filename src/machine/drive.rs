@@ -47,13 +47,12 @@ pub(super) fn drive<S: Sink + 'static>(
     }
 }
 
-/// Forgets a processor's frames: a new coroutine on the same stack.
-fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber>) {
+/// Forgets a processor's frames: a new coroutine on the same stack, if the processor has ever run.
+pub(super) fn renew<S: Sink + 'static>(port: Port<S>, index: usize, slot: &mut Option<Fiber>) {
     let Some(mut old) = slot.take() else { return };
     // SAFETY: nothing on the stack needs a drop; see `processor`.
     unsafe { old.force_reset() };
     let stack = old.into_stack();
-    super::abandoned::tell(&stack);
     *slot = Some(fiber(port, index, stack));
 }
 

@@ -380,16 +380,27 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| {
             let request = Request::of_port(s.processor().irql);
             s.book(index, request, Irql::DISPATCH);
+            s.tell_channel(channel, true);
         });
     }
 
     /// Gives a channel token back.
     pub(super) fn give_token(self, channel: usize) {
-        self.with(|s| s.locks.free(TOKENS + channel));
+        self.with(|s| {
+            s.tell_channel(channel, false);
+            s.locks.free(TOKENS + channel);
+        });
     }
 }
 
 impl<S: Sink> State<S> {
+    /// What StorPort's channels keep apart, no lock of the contract does: who watches memory must know.
+    fn tell_channel(&mut self, channel: usize, begins: bool) {
+        if self.watch.events {
+            self.emit(Site::Port, Kind::Channel { channel: channel as u8, begins });
+        }
+    }
+
     #[inline]
     fn release(&mut self, lock: Lock, index: usize) {
         self.locks.free(index);

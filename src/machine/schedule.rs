@@ -21,6 +21,10 @@ pub(super) const DECISION_BUDGET: u64 = 50_000;
 /// once: code that waits for the other to do something must not wait for ever.
 const QUANTUM: u64 = 512;
 
+/// By how much more points a run may pass where accesses to memory are points too: of the NVMe core's points, up to nine
+/// in ten are then accesses.
+const MEMORY_FACTOR: u64 = 16;
+
 /// The recorded schedule and how far it has come.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -39,8 +43,12 @@ pub(super) struct Schedule {
     decision_at: u64,
     /// Where it must end for the sake of others.
     yield_at: u64,
+    /// Points that the run may pass.
+    budget: u64,
     /// The sink is told of every point, which takes the slow path.
     pub(super) observed: bool,
+    /// Every point takes the slow path for the sake of a mutation.
+    attended: bool,
 }
 
 impl Default for Schedule {
@@ -55,16 +63,21 @@ impl Default for Schedule {
             passed: 0,
             decision_at: u64::MAX,
             yield_at: QUANTUM,
+            budget: DECISION_BUDGET,
             observed: false,
+            attended: false,
         }
     }
 }
 
 impl Schedule {
-    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy) {
+    /// A new run; in one with `memory`, accesses to memory are decision points too.
+    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy, memory: bool) {
+        self.budget = DECISION_BUDGET * if memory { MEMORY_FACTOR } else { 1 };
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
+        self.attended = false;
         self.chooser = Chooser::new(policy);
         self.plan();
         self.arm();
@@ -82,10 +95,19 @@ impl Schedule {
     }
 
     fn arm(&mut self) {
-        let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        let every = self.observed || self.chooser.priorities().is_some();
+        let far = self.decision_at.min(self.yield_at).min(self.budget) - self.passed;
+        let every = self.observed || self.attended || self.chooser.priorities().is_some();
         self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
+    }
+
+    /// Lets every point take the slow path, from the next one on, or no longer.
+    pub(super) fn attend(&mut self, on: bool) {
+        if on && !self.attended {
+            self.passed = self.passed();
+            (self.armed, self.fuse) = (1, 1);
+        }
+        self.attended = on;
     }
 
     /// Decision points passed in this run.
@@ -101,6 +123,7 @@ impl Schedule {
     }
 
     /// Settles the account at the slow path: what is due now.
+    #[inline(always)]
     fn settle(&mut self) -> Account {
         self.passed = self.passed();
         let over = self.quantum_is_over();
@@ -109,7 +132,7 @@ impl Schedule {
             self.plan();
             choice
         });
-        if self.passed < DECISION_BUDGET {
+        if self.passed < self.budget {
             self.arm();
         } else {
             // Re-arms at one, so that every further point comes here again.
@@ -128,7 +151,7 @@ impl Schedule {
     }
 
     fn spent(&self) -> bool {
-        self.passed >= DECISION_BUDGET
+        self.passed >= self.budget
     }
 }
 
@@ -210,42 +233,67 @@ impl<S: Sink + 'static> Port<S> {
             s.processor().busy += TICK_NS;
             s.schedule.pass() | (s.time >= s.due)
         });
-        if slow {
-            self.point_slow();
+        if slow && self.point_slow() {
+            self.suspend();
         }
     }
 
+    /// The decision point before an access to memory: something else may happen first, but no time passes, because an
+    /// access takes next to none beside a DDI call.
+    pub(super) fn memory_point(self) {
+        if self.with(|s| s.schedule.pass()) && self.point_slow() {
+            self.suspend();
+        }
+    }
+
+    /// Does what is due at a decision point; whether the processor is to be switched, which is left to the caller: after
+    /// a switch every return is mispredicted, so the fewer there are the better.
     #[cold]
-    fn point_slow(self) {
-        let departure = self.act(|s| {
-            if s.time >= s.due {
-                s.run_due();
-            }
-            let account = s.schedule.settle();
-            if s.schedule.observed {
-                s.tell_point();
-            }
-            if s.schedule.spent() {
-                s.hang();
-            }
-            match account {
-                _ if s.schedule.chooser.priorities().is_some() => s.rank(account),
-                Account { departure: Some(choice), .. } => s.depart(choice),
-                Account { over: true, .. } => s.yield_to_others(),
-                _ => None,
-            }
-        });
+    #[inline(never)]
+    #[must_use]
+    fn point_slow(self) -> bool {
+        let departure = self.act(State::decide);
+        let switches = matches!(departure, Some(Departure::Switch(_)));
         match departure {
-            None => {}
+            None | Some(Departure::Switch(_)) => {}
             Some(Departure::Hasten) => self.act(State::hasten),
             Some(Departure::Interrupt(message)) => self.deliver(message),
-            Some(Departure::Switch(_)) => self.suspend(),
         }
+        if self.with(|s| s.mutant.waits) {
+            if switches {
+                self.suspend();
+            }
+            self.settle_mutant();
+            return false;
+        }
+        switches
     }
 }
 
 impl<S: Sink> State<S> {
+    /// Does what is due at a decision point, and says what is chosen there.
+    #[inline]
+    fn decide(&mut self) -> Option<Departure> {
+        if self.time >= self.due {
+            self.run_due();
+        }
+        let account = self.schedule.settle();
+        if self.schedule.observed {
+            self.tell_point();
+        }
+        if self.schedule.spent() {
+            self.hang();
+        }
+        match account {
+            _ if self.schedule.chooser.priorities().is_some() => self.rank(account),
+            Account { departure: Some(choice), .. } => self.depart(choice),
+            Account { over: true, .. } => self.yield_to_others(),
+            _ => None,
+        }
+    }
+
     /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
+    #[inline]
     fn depart(&mut self, choice: u8) -> Option<Departure> {
         let departure = self.departures().chosen(choice)?;
         if let Departure::Switch(processor) = departure {
@@ -255,6 +303,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Lets the processor go on that was preempted first, if one was.
+    #[cold]
     fn yield_to_others(&mut self) -> Option<Departure> {
         let others = self.departures().processors;
         let other = numbers(others).min_by_key(|&p| self.processors[p].preempted)?;
@@ -264,6 +313,7 @@ impl<S: Sink> State<S> {
 
     /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
     /// could, a change point lets time leap instead.
+    #[inline(never)]
     fn rank(&mut self, account: Account) -> Option<Departure> {
         let departures = self.departures();
         let current = self.current;
@@ -306,6 +356,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Tells the sink what could be chosen here.
+    #[cold]
     fn tell_point(&mut self) {
         let departures = self.departures();
         let mut point = Point {
@@ -331,6 +382,7 @@ impl<S: Sink> State<S> {
     }
 
     /// What exists now.
+    #[inline(always)]
     fn departures(&self) -> Departures {
         let interrupts = self.deliverable(self.current);
         let interrupt_count = match interrupts {
@@ -342,6 +394,7 @@ impl<S: Sink> State<S> {
     }
 
     /// The processors that would get anywhere if they were resumed, a bit each.
+    #[inline(always)]
     fn can_go_on(&self) -> u8 {
         let mut can = self.locks.movable() | self.idle_with_work();
         if self.interrupts.any() {
@@ -352,6 +405,7 @@ impl<S: Sink> State<S> {
     }
 
     /// The processors that have nothing under way and something to do, a bit each.
+    #[inline(always)]
     pub(super) fn idle_with_work(&self) -> u8 {
         let all = (1_u16 << self.processor_count) - 1;
         let idle = all as u8 & !self.under_way;

@@ -15,7 +15,7 @@ use super::graph::Graph;
 use super::kind::Executives;
 use super::lockset::{LockSet, lock_of};
 use super::moment::Moment;
-use super::state::State;
+use super::state::{Held, NONE, State};
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
 use crate::event::{
@@ -91,6 +91,7 @@ const NO_FINDING: Finding = Finding {
     processor: 0,
     irql: Irql::PASSIVE,
     time: 0,
+    race: None,
 };
 
 impl Default for Checker {
@@ -179,6 +180,24 @@ impl Checker {
     #[must_use]
     pub fn path(&self, processor: u8) -> Path {
         self.state.processor(processor).path()
+    }
+
+    /// The callback whose code runs on a processor, also when it does so through StorPortSynchronizeAccess.
+    #[must_use]
+    pub fn root_routine(&self, processor: u8) -> Option<Routine> {
+        self.state.processor(processor).root().map(|frame| frame.routine)
+    }
+
+    /// What the innermost callback on a processor is about.
+    pub(super) fn subject(&self, processor: u8) -> u16 {
+        self.state.processor(processor).frame().map_or(0, |frame| frame.subject)
+    }
+
+    /// The locks that the callback which runs on a processor holds, the newest first: not those of what it interrupted.
+    pub(super) fn own_locks(&self, processor: u8) -> impl Iterator<Item = Lock> {
+        let root = self.state.processor(processor).root_depth();
+        let own = move |held: &Held| held.callback != NONE && held.callback >= root;
+        self.state.held_by(processor).take_while(move |(_, held)| own(held)).map(|(lock, _)| lock)
     }
 
     /// If the last event was an acquire under another lock: that one (the newest), and the one acquired.

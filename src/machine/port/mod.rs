@@ -3,14 +3,17 @@
 //! The same handle runs StorPort's own code. Each DDI is a decision point, then one look at the state under
 //! [`Port::act`], which ends the run where a rule was broken.
 
+pub(super) mod access;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub(crate) mod compiled;
 mod ddi;
 mod executive;
 mod locks;
+mod mutant;
 mod resources;
 
 pub(super) use executive::Executives;
+pub(super) use mutant::Mutant;
 
 use std::cell::Cell;
 use std::ffi::c_void;

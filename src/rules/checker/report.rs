@@ -2,11 +2,12 @@
 //! that each bug is found once.
 
 use super::{Checker, FINDINGS_MAX};
-use crate::event::{Flow, Lock, Site};
+use crate::event::{Event, Flow, Lock, Site};
 use crate::rules::catalogue::{RuleId, Severity};
 use crate::rules::finding::{FINDING_LOCKS_MAX, Finding};
 use crate::rules::graph::Cycle;
 use crate::rules::moment::Moment;
+use crate::rules::race::Race;
 use crate::rules::verdict::{At, Verdict};
 
 impl Checker {
@@ -34,6 +35,7 @@ impl Checker {
             processor: at.processor,
             irql: at.irql,
             time: at.time,
+            race: None,
         }
     }
 
@@ -82,6 +84,16 @@ impl Checker {
                 *slot = Some(edge.held());
             }
         }
+        self.report(finding)
+    }
+
+    /// A data race, found beside the other rules.
+    #[cold]
+    pub(in crate::rules) fn raced(&mut self, event: &Event, earlier: Site, race: Race) -> Flow {
+        let mut finding = self.finding(&Moment::of(event), RuleId::RaceUnsynchronized);
+        finding.locks[0] = race.guard;
+        finding.other_site = Some(earlier);
+        finding.race = Some(race);
         self.report(finding)
     }
 
