@@ -233,40 +233,31 @@ impl<S: Sink + 'static> Port<S> {
             s.processor().busy += TICK_NS;
             s.schedule.pass() | (s.time >= s.due)
         });
-        if slow && self.point_slow() {
-            self.suspend();
+        if slow {
+            self.point_slow();
         }
     }
 
     /// The decision point before an access to memory: something else may happen first, but no time passes, because an
     /// access takes next to none beside a DDI call.
     pub(super) fn memory_point(self) {
-        if self.with(|s| s.schedule.pass()) && self.point_slow() {
-            self.suspend();
+        if self.with(|s| s.schedule.pass()) {
+            self.point_slow();
         }
     }
 
-    /// Does what is due at a decision point; whether the processor is to be switched, which is left to the caller: after
-    /// a switch every return is mispredicted, so the fewer there are the better.
     #[cold]
     #[inline(never)]
-    #[must_use]
-    fn point_slow(self) -> bool {
-        let departure = self.act(State::decide);
-        let switches = matches!(departure, Some(Departure::Switch(_)));
-        match departure {
-            None | Some(Departure::Switch(_)) => {}
+    fn point_slow(self) {
+        match self.act(State::decide) {
+            None => {}
             Some(Departure::Hasten) => self.act(State::hasten),
             Some(Departure::Interrupt(message)) => self.deliver(message),
+            Some(Departure::Switch(_)) => self.suspend(),
         }
         if self.with(|s| s.mutant.waits) {
-            if switches {
-                self.suspend();
-            }
             self.settle_mutant();
-            return false;
         }
-        switches
     }
 }
 
