@@ -2,7 +2,7 @@
 //! that each bug is found once.
 
 use super::{Checker, FINDINGS_MAX};
-use crate::event::{Event, Flow, Lock, Site};
+use crate::event::{Flow, Lock, Site};
 use crate::rules::catalogue::{RuleId, Severity};
 use crate::rules::finding::{FINDING_LOCKS_MAX, Finding};
 use crate::rules::graph::Cycle;
@@ -89,8 +89,8 @@ impl Checker {
 
     /// A data race, found beside the other rules.
     #[cold]
-    pub(in crate::rules) fn raced(&mut self, event: &Event, earlier: Site, race: Race) -> Flow {
-        let mut finding = self.finding(&Moment::of(event), RuleId::RaceUnsynchronized);
+    pub(in crate::rules) fn raced(&mut self, at: &Moment, earlier: Site, race: Race) -> Flow {
+        let mut finding = self.finding(at, RuleId::RaceUnsynchronized);
         finding.locks[0] = race.guard;
         finding.other_site = Some(earlier);
         finding.race = Some(race);
