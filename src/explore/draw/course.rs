@@ -59,8 +59,8 @@ const fn lock_of(kind: &Kind) -> Option<Lock> {
 /// What one processor does.
 #[derive(Clone, Debug, Default)]
 struct Track {
-    /// Its points, by their number in the run.
-    places: Vec<u32>,
+    /// How many points it passes.
+    points: u32,
     classes: Vec<Class>,
     /// Classes about something that another processor or an interrupt routine touches, too.
     shared: Vec<usize>,
@@ -97,7 +97,7 @@ impl Course {
             told = before;
             let processor = usize::from(point.processor) % PROCESSORS_MAX;
             if number >= first {
-                course.tracks[processor].add(number as u32, last[processor], next);
+                course.tracks[processor].add(last[processor], next);
             }
         }
         course.find_shared();
@@ -119,14 +119,14 @@ impl Course {
 
     /// Points of a processor.
     pub(super) fn count(&self, processor: u8) -> u32 {
-        self.tracks[usize::from(processor)].places.len() as u32
+        self.tracks[usize::from(processor)].points
     }
 
     /// One of a processor's points from `from` on, each class as likely as any other; mostly one where it touches what
     /// others touch, too.
     pub(super) fn draw(&self, processor: u8, from: u32, random: &mut Random) -> Option<u32> {
         let track = &self.tracks[usize::from(processor)];
-        if from >= track.places.len() as u32 {
+        if from >= track.points {
             return None;
         }
         let shared = !track.shared.is_empty() && random.below(4) != 0;
@@ -139,16 +139,16 @@ impl Course {
         let points = &points[points.partition_point(|&point| point < from)..];
         if points.is_empty() {
             // None of that class is left.
-            return Some(from + random.below(track.places.len() - from as usize) as u32);
+            return Some(from + random.below((track.points - from) as usize) as u32);
         }
         Some(points[random.below(points.len())])
     }
 }
 
 impl Track {
-    fn add(&mut self, number: u32, last: Option<&Event>, next: &Event) {
-        let point = self.places.len() as u32;
-        self.places.push(number);
+    fn add(&mut self, last: Option<&Event>, next: &Event) {
+        let point = self.points;
+        self.points += 1;
         if let Some(last) = last {
             self.classify(point, Side::Before, last);
         }
