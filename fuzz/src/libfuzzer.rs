@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 
 use lockstorm::coverage::CoverageMap;
+#[cfg(coverage_counters)]
+use lockstorm::harness::BuiltIn;
 use lockstorm::scenario::mutate as mutation;
 use lockstorm::targets::{Runner, Target};
 
@@ -14,33 +16,57 @@ use lockstorm::targets::{Runner, Target};
 static mut COUNTERS: CoverageMap = CoverageMap::new();
 
 thread_local! {
-    /// The target; `None` measures the engine alone.
-    static RUNNER: RefCell<Option<Runner>> = const { RefCell::new(None) };
+    /// What each input is given to; `None` measures the engine alone.
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// With this set in the environment a target does nothing: what is left is the engine's own cost, with the same
-/// counters. For `scripts/throughput`.
-const EMPTY: &str = "LOCKSTORM_FUZZ_EMPTY";
+struct State {
+    runner: Runner,
+    /// With this the target runs one scenario, whatever the engine gives it.
+    only: Option<Vec<u8>>,
+    /// Counters of the compiler that are not the driver's; `None` for a target that is not about a driver.
+    #[cfg(coverage_counters)]
+    others: Option<crate::subject::Others>,
+}
+
+/// What is measured, for `scripts/throughput`: `empty` makes a target that does nothing, so that what is left is the
+/// engine's own cost with the same counters; the name of a file makes one that runs this file in place of
+/// each input, so that the engine fuzzes as ever and the target's cost is that of one scenario.
+const MEASURE: &str = "LOCKSTORM_FUZZ_MEASURE";
 
 /// Makes the target, before libFuzzer's first input. To be called once.
+///
+/// # Panics
+///
+/// What is to be measured cannot be read.
 pub fn begin(target: Target) {
     #[cfg(address_sanitizer)]
     crate::sanitizer::begin();
+    let measured = std::env::var_os(MEASURE);
+    if measured.as_deref() == Some("empty".as_ref()) {
+        return;
+    }
     let counters = &raw mut COUNTERS;
     // SAFETY: this is called once in a process, so that no other reference exists; libFuzzer touches the counters
     // only between runs, when no code that holds the reference runs.
-    let counters = unsafe { &mut *counters };
-    if std::env::var_os(EMPTY).is_none() {
-        RUNNER.set(Some(Runner::new(target, counters)));
-    }
+    let runner = Runner::new(target, unsafe { &mut *counters });
+    STATE.set(Some(State {
+        runner,
+        only: measured.map(|path| std::fs::read(path).expect("the file to measure")),
+        #[cfg(coverage_counters)]
+        others: (target.driver() == Some(BuiltIn::Nvme)).then(crate::subject::Others::find),
+    }));
 }
 
 /// Runs one input.
 #[inline]
 pub fn step(bytes: &[u8]) {
-    RUNNER.with_borrow_mut(|runner| {
-        if let Some(runner) = runner {
-            runner.run_or_abort(bytes);
+    STATE.with_borrow_mut(|state| {
+        let Some(state) = state else { return };
+        state.runner.run_or_abort(state.only.as_deref().unwrap_or(bytes));
+        #[cfg(coverage_counters)]
+        if let Some(others) = &state.others {
+            others.clear();
         }
     });
 }
