@@ -22,7 +22,7 @@ use lockstorm::storport::perf::{
     StartIoPerformanceParameters,
 };
 use lockstorm::storport::{
-    Extension, Initialization, Miniport, SpReturn, Srb, SrbStatus, StorPort, StorStatus,
+    Extension, Initialization, Miniport, SpReturn, Srb, SrbStatus, StorPort, StorStatus, Touch,
 };
 
 /// A planted mistake.
@@ -48,6 +48,9 @@ pub(crate) enum Mistake {
     ForgetsAfterRefusedDpc,
     /// A DPC's lock is taken as the StartIo lock after 30 requests.
     TakesOtherLock,
+    /// The lock that is taken on this line of a file of this name is left out, and so is its release. None of
+    /// [`Mistake::ALL`]: where the lock guards memory, nothing but a data race shows.
+    Skips(&'static str, u32),
 }
 
 impl Mistake {
@@ -112,11 +115,17 @@ fn note(change: impl FnOnce(&mut Run)) -> Run {
     run
 }
 
-/// The port beneath.
+/// The port beneath, and on whose behalf it is called.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Faulty(HarnessPort);
+pub(crate) struct Faulty(HarnessPort, Option<&'static Location<'static>>);
 
 impl Faulty {
+    /// Whether the lock that is wanted here is left out.
+    fn skips(self) -> bool {
+        let Some(Mistake::Skips(file, line)) = MISTAKE.get() else { return false };
+        self.1.is_some_and(|site| site.line() == line && site.file().ends_with(file))
+    }
+
     fn processor(self) -> u8 {
         let mut number = ProcessorNumber::default();
         self.0.get_current_processor_number(&mut number);
@@ -166,11 +175,11 @@ macro_rules! pass_unsafe {
 unsafe impl StorPort for Faulty {
     unsafe fn from_extension(extension: *mut c_void) -> Self {
         // SAFETY: the caller's promise.
-        Faulty(unsafe { HarnessPort::from_extension(extension) })
+        Faulty(unsafe { HarnessPort::from_extension(extension) }, None)
     }
 
     fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
-        Faulty(self.0.on_behalf_of(site))
+        Faulty(self.0.on_behalf_of(site), Some(site))
     }
 
     #[track_caller]
@@ -180,6 +189,9 @@ unsafe impl StorPort for Faulty {
         context: *mut StorDpc,
         handle: *mut StorLockHandle,
     ) {
+        if self.skips() {
+            return;
+        }
         let run = note(|run| run.waiting += 1);
         note(|run| run.two_waited |= run.waiting > 2);
         let other = is(Mistake::TakesOtherLock) && run.completions >= 30;
@@ -194,7 +206,7 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     unsafe fn release_spin_lock(self, handle: *mut StorLockHandle) {
-        if !self.forgets() {
+        if !self.skips() && !self.forgets() {
             // SAFETY: the caller's promise.
             unsafe { self.0.release_spin_lock(handle) }
         }
@@ -202,6 +214,9 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     fn acquire_msi_spin_lock(self, message: u32, old_irql: &mut u32) -> StorStatus {
+        if self.skips() {
+            return StorStatus::SUCCESS;
+        }
         note(|run| run.waiting += 1);
         note(|run| run.two_waited |= run.waiting > 2);
         let status = self.0.acquire_msi_spin_lock(message, old_irql);
@@ -211,6 +226,9 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     fn release_msi_spin_lock(self, message: u32, old_irql: u32) -> StorStatus {
+        if self.skips() {
+            return StorStatus::SUCCESS;
+        }
         let run = note(|run| run.message_releases += 1);
         let late = run.message_releases > 10;
         let message = message - u32::from(is(Mistake::ReleasesOtherMessage) && message > 2);
@@ -259,6 +277,7 @@ unsafe impl StorPort for Faulty {
     pass! {
         fn memory_read(address: *const c_void, bytes: usize);
         fn memory_written(address: *const c_void, bytes: usize);
+        fn memory_interlocked(address: *const c_void, bytes: usize, touch: Touch);
         fn notify(notification: NotificationType);
         fn complete_request(path: u8, target: u8, lun: u8, status: SrbStatus);
         fn pause(seconds: u32) -> bool;
@@ -329,43 +348,43 @@ impl Miniport<HarnessPort> for Mutant {
         context: *const c_void,
         config: &mut PortConfigurationInformation,
     ) -> SpReturn {
-        self.0.find_adapter(Faulty(port), context, config)
+        self.0.find_adapter(Faulty(port, None), context, config)
     }
 
     fn initialize(&self, port: HarnessPort) -> bool {
-        self.0.initialize(Faulty(port))
+        self.0.initialize(Faulty(port, None))
     }
 
     fn passive_initialize(&self, port: HarnessPort) -> bool {
-        self.0.passive_initialize(Faulty(port))
+        self.0.passive_initialize(Faulty(port, None))
     }
 
     fn build_io(&self, port: HarnessPort, srb: Srb) -> bool {
-        self.0.build_io(Faulty(port), srb)
+        self.0.build_io(Faulty(port, None), srb)
     }
 
     fn start_io(&self, port: HarnessPort, srb: Srb) -> bool {
-        self.0.start_io(Faulty(port), srb)
+        self.0.start_io(Faulty(port, None), srb)
     }
 
     fn interrupt(&self, port: HarnessPort) -> bool {
-        self.0.interrupt(Faulty(port))
+        self.0.interrupt(Faulty(port, None))
     }
 
     fn message_interrupt(&self, port: HarnessPort, message: u32) -> bool {
-        self.0.message_interrupt(Faulty(port), message)
+        self.0.message_interrupt(Faulty(port, None), message)
     }
 
     fn dpc(&self, port: HarnessPort, dpc: *mut StorDpc, argument1: usize, argument2: usize) {
-        self.0.dpc(Faulty(port), dpc, argument1, argument2);
+        self.0.dpc(Faulty(port, None), dpc, argument1, argument2);
     }
 
     fn timer(&self, port: HarnessPort) {
-        self.0.timer(Faulty(port));
+        self.0.timer(Faulty(port, None));
     }
 
     fn reset_bus(&self, port: HarnessPort, path: u32) -> bool {
-        self.0.reset_bus(Faulty(port), path)
+        self.0.reset_bus(Faulty(port, None), path)
     }
 
     fn supports_adapter_control(&self, control: ScsiAdapterControlType) -> bool {
@@ -378,7 +397,7 @@ impl Miniport<HarnessPort> for Mutant {
         control: ScsiAdapterControlType,
         parameters: *mut c_void,
     ) -> bool {
-        self.0.adapter_control(Faulty(port), control, parameters)
+        self.0.adapter_control(Faulty(port, None), control, parameters)
     }
 
     fn supports_unit_control(&self, control: ScsiUnitControlType) -> bool {
@@ -391,10 +410,10 @@ impl Miniport<HarnessPort> for Mutant {
         control: ScsiUnitControlType,
         parameters: *mut c_void,
     ) -> bool {
-        self.0.unit_control(Faulty(port), control, parameters)
+        self.0.unit_control(Faulty(port, None), control, parameters)
     }
 
     fn tracing_enabled(&self, port: HarnessPort, enabled: bool) {
-        self.0.tracing_enabled(Faulty(port), enabled);
+        self.0.tracing_enabled(Faulty(port, None), enabled);
     }
 }

@@ -22,7 +22,7 @@ thread_local! {
 
 struct State {
     runner: Runner,
-    /// With this the target runs one scenario, whatever the engine gives it.
+    /// With this every mutation comes to one scenario.
     only: Option<Vec<u8>>,
     /// Counters of the compiler that are not the driver's; `None` for a target that is not about a driver.
     #[cfg(coverage_counters)]
@@ -30,8 +30,8 @@ struct State {
 }
 
 /// What is measured, for `scripts/throughput`: `empty` makes a target that does nothing, so that what is left is the
-/// engine's own cost with the same counters; the name of a file makes one that runs this file in place of
-/// each input, so that the engine fuzzes as ever and the target's cost is that of one scenario.
+/// engine's own cost with the same counters; the name of a file puts this file in place of every
+/// mutant, so that the engine fuzzes from its corpus as ever and the target's cost is that of one scenario.
 const MEASURE: &str = "LOCKSTORM_FUZZ_MEASURE";
 
 /// Makes the target, before libFuzzer's first input. To be called once.
@@ -40,8 +40,6 @@ const MEASURE: &str = "LOCKSTORM_FUZZ_MEASURE";
 ///
 /// What is to be measured cannot be read.
 pub fn begin(target: Target) {
-    #[cfg(address_sanitizer)]
-    crate::sanitizer::begin();
     let measured = std::env::var_os(MEASURE);
     if measured.as_deref() == Some("empty".as_ref()) {
         return;
@@ -63,7 +61,7 @@ pub fn begin(target: Target) {
 pub fn step(bytes: &[u8]) {
     STATE.with_borrow_mut(|state| {
         let Some(state) = state else { return };
-        state.runner.run_or_abort(state.only.as_deref().unwrap_or(bytes));
+        state.runner.run_or_abort(bytes);
         #[cfg(coverage_counters)]
         if let Some(others) = &state.others {
             others.clear();
@@ -79,17 +77,29 @@ pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, see
     let own_one_in = if is_format { 2 } else { 16 };
     let data = &mut data[..max_size];
     let size = size.min(max_size);
-    if seed.is_multiple_of(own_one_in) {
+    let size = if seed.is_multiple_of(own_one_in) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);
         if is_format { size } else { mutation::tidy(data, size) }
     } else {
         mutation::mutate(data, size, seed.into())
-    }
+    };
+    measured(data).unwrap_or(size)
 }
 
 /// Crosses two inputs.
 pub fn cross(first: &[u8], second: &[u8], out: &mut [u8], seed: u32) -> usize {
-    mutation::cross(first, second, out, seed.into())
+    let size = mutation::cross(first, second, out, seed.into());
+    measured(out).unwrap_or(size)
+}
+
+/// Puts the scenario that is measured, if one is, in place of a mutant.
+fn measured(mutant: &mut [u8]) -> Option<usize> {
+    STATE.with_borrow(|state| {
+        let only = state.as_ref()?.only.as_deref()?;
+        let size = only.len().min(mutant.len());
+        mutant[..size].copy_from_slice(&only[..size]);
+        Some(size)
+    })
 }
 
 /// Makes a fuzz target of a [`Target`](crate::Target).

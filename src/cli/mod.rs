@@ -19,6 +19,7 @@ mod fuzz;
 mod input;
 mod keep;
 mod minimise;
+mod mutants;
 mod output;
 mod pack;
 mod progress;
@@ -69,6 +70,7 @@ enum Command {
     Triage(triage::Arguments),
     Minimise(minimise::Arguments),
     Explore(explore::Arguments),
+    Mutants(mutants::Arguments),
     Check(check::Arguments),
     Rules(rules::Arguments),
     Corpus(corpus::Arguments),
@@ -77,6 +79,8 @@ enum Command {
     Worker(worker::Arguments),
     #[command(hide = true)]
     TriageWorker(triage::WorkerArguments),
+    #[command(hide = true)]
+    MutantsWorker(mutants::WorkerArguments),
 }
 
 /// How results are written.
@@ -137,6 +141,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Triage(arguments) => triage::run(&arguments, &mut output),
         Command::Minimise(arguments) => minimise::run(&arguments, &mut output),
         Command::TriageWorker(arguments) => triage::work(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments, &mut output),
+        Command::MutantsWorker(arguments) => mutants::work(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut output),
         Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),

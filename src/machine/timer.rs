@@ -217,7 +217,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         *worker = Worker { allocated: true, queued: true, routine: Some(routine), context };
-        self.processor().tasks.push(Task::WorkItem(index as u8));
+        self.assign(self.current, Task::WorkItem(index as u8));
         StorStatus::SUCCESS
     }
 
@@ -231,7 +231,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         self.timers.state_change = Some((routine, context));
-        self.processor().deferred.push_once(Deferred::StateChange);
+        self.defer(self.current, Deferred::StateChange);
         StorStatus::SUCCESS
     }
 
@@ -270,7 +270,7 @@ impl<S: Sink> State<S> {
             }
         }
         self.emit(Site::Port, Kind::TimerExpired { timer });
-        self.processors[usize::from(processor)].deferred.push_once(work);
+        self.defer(usize::from(processor), work);
     }
 
     /// The device does its next work now.
@@ -338,7 +338,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
     /// half duplex, Interrupt.
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
-        self.take(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
+        self.take_seldom(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
         let result =
             if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
@@ -348,7 +348,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` at DIRQL under the Interrupt lock.
     pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
         let saved = self.with(|s| s.processor().irql);
-        self.take(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
+        self.take_seldom(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
         let result = call();
         self.give_quietly(Lock::Interrupt, saved);
         result

@@ -74,6 +74,7 @@ fn head(body: &mut String, page: &Page<'_>, breach: &Breach, rule: Option<&Rule>
     if !breach.locks.is_empty() {
         facts.push(("locks", breach.locks.join(", ")));
     }
+    facts.extend(breach.race.iter().map(|line| ("race", line.clone())));
     facts.push(("processor", format!("{} at {}", breach.processor, Irql(breach.irql))));
     facts.push(("virtual time", words::microseconds(breach.time_ns)));
     let _ = write!(
