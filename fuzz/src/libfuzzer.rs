@@ -40,7 +40,7 @@ const MEASURE: &str = "LOCKSTORM_FUZZ_MEASURE";
 ///
 /// What is to be measured cannot be read.
 pub fn begin(target: Target) {
-    let measured = std::env::var_os(MEASURE);
+    let measured = std::env::var_os(MEASURE).filter(|what| !what.is_empty());
     if measured.as_deref() == Some("empty".as_ref()) {
         return;
     }
