@@ -174,7 +174,7 @@ impl<S: Sink> State<S> {
         if queued {
             entry.queued = true;
             (entry.argument1, entry.argument2) = arguments;
-            self.processors[usize::from(target)].deferred.push_once(Deferred::Dpc(number));
+            self.defer(usize::from(target), Deferred::Dpc(number));
         }
         self.emit(site, Kind::DpcIssued { dpc: Some(number), queued, target });
         queued

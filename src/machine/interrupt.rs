@@ -100,6 +100,12 @@ impl Interrupts {
         if self.by_line { u64::from(self.line) | self.pending & 1 } else { self.pending }
     }
 
+    /// Whether anything may be delivered at all.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.enabled && self.pending() != 0
+    }
+
     /// The first message of the upper half.
     fn first_upper(&self) -> u8 {
         self.messages / 2

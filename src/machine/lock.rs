@@ -26,6 +26,8 @@ pub(super) struct Record {
     /// Processors that wait for a queued lock, the longest first.
     queue: [u8; QUEUE_MAX],
     queued: u8,
+    /// Processors that wait for it now, a bit each.
+    waiters: u8,
     pub(super) api: LockApi,
     pub(super) saved: Irql,
     /// Number of the acquire, which the handle repeats.
@@ -45,6 +47,7 @@ pub(super) struct Locks {
     /// Which records this run has used.
     used: [u64; COUNT.div_ceil(64)],
     serial: u32,
+    movable: u8,
 }
 
 /// How an acquire asks for a lock.
@@ -66,7 +69,7 @@ impl Request {
 
 impl Locks {
     pub(super) fn new() -> Self {
-        Locks { records: [FREE; COUNT], used: [0; COUNT.div_ceil(64)], serial: 0 }
+        Locks { records: [FREE; COUNT], used: [0; COUNT.div_ceil(64)], serial: 0, movable: 0 }
     }
 
     pub(super) fn power_on(&mut self) {
@@ -76,7 +79,7 @@ impl Locks {
                 *bits &= *bits - 1;
             }
         }
-        self.serial = 0;
+        (self.serial, self.movable) = (0, 0);
     }
 
     pub(super) fn record(&self, lock: Lock) -> &Record {
@@ -87,6 +90,13 @@ impl Locks {
     fn touch(&mut self, index: usize) -> &mut Record {
         self.used[index / 64] |= 1 << (index % 64);
         &mut self.records[index]
+    }
+
+    /// The processors that have something under way and can go on with it, a bit each: they wait for no lock, or for
+    /// one that is free or was handed to them.
+    #[inline]
+    pub(super) fn movable(&self) -> u8 {
+        self.movable
     }
 
     /// Whether somebody holds the lock.
@@ -100,8 +110,11 @@ impl Locks {
     fn free(&mut self, index: usize) {
         let record = &mut self.records[index];
         record.owner = None;
-        if record.queued != 0 {
+        if record.queued == 0 {
+            self.movable |= record.waiters;
+        } else {
             record.owner = Some(record.queue[0]);
+            self.movable |= record.waiters & 1 << record.queue[0];
             record.queue.copy_within(1.., 0);
             record.queued -= 1;
             // Until its new owner runs and books it no handle fits it, the last owner's least of all.
@@ -114,6 +127,7 @@ const FREE: Record = Record {
     owner: None,
     queue: [0; QUEUE_MAX],
     queued: 0,
+    waiters: 0,
     api: LockApi::Port,
     saved: Irql::PASSIVE,
     serial: 0,
@@ -125,11 +139,31 @@ impl<S: Sink> State<S> {
     /// Whether `processor`, which waits for the lock, can go on: a queued lock was handed to it, another is
     /// free.
     #[inline]
-    pub(super) fn is_granted(&self, processor: usize, index: usize) -> bool {
+    fn is_granted(&self, processor: usize, index: usize) -> bool {
         match self.locks.records[index].owner {
             Some(owner) => is_queued(index) && usize::from(owner) == processor,
             None => true,
         }
+    }
+
+    /// What the current processor does from now on.
+    pub(super) fn set_status(&mut self, status: Status) {
+        let current = self.current;
+        let bit = 1 << current;
+        if let Status::Waiting(lock) = self.processor().status {
+            self.locks.records[lock].waiters &= !bit;
+        }
+        self.processor().status = status;
+        let (under_way, movable) = match status {
+            Status::Idle => (false, false),
+            Status::Busy => (true, true),
+            Status::Waiting(lock) => {
+                self.locks.touch(lock).waiters |= bit;
+                (true, self.is_granted(current, lock))
+            }
+        };
+        self.under_way = self.under_way & !bit | u8::from(under_way) << current;
+        self.locks.movable = self.locks.movable & !bit | u8::from(movable) << current;
     }
 
     /// Whether the Interrupt lock stands for every message's lock.
@@ -145,7 +179,7 @@ impl<S: Sink> State<S> {
             record.queue[usize::from(record.queued)] = current;
             record.queued += 1;
         }
-        self.processor().status = Status::Waiting(index);
+        self.set_status(Status::Waiting(index));
         self.end_if_circular();
     }
 
@@ -188,8 +222,10 @@ impl<S: Sink> State<S> {
         let (owner, since) = (self.current as u8, self.processors[self.current].busy);
         let record = self.locks.touch(index);
         record.owner = Some(owner);
+        let waiters = record.waiters;
         (record.api, record.saved, record.serial) = (request.api, saved, serial);
         (record.handle, record.since) = (request.handle, since);
+        self.locks.movable &= !waiters;
         serial
     }
 }
@@ -275,7 +311,7 @@ impl<S: Sink + 'static> Port<S> {
         loop {
             self.suspend();
             let granted = self.with(|s| {
-                s.processor().status = Status::Busy;
+                s.set_status(Status::Busy);
                 s.is_granted(s.current, index)
             });
             if granted {
@@ -285,7 +321,7 @@ impl<S: Sink + 'static> Port<S> {
             let granted = self.act(|s| {
                 let granted = s.is_granted(s.current, index);
                 if !granted {
-                    s.processor().status = Status::Waiting(index);
+                    s.set_status(Status::Waiting(index));
                     s.end_if_circular();
                 }
                 granted

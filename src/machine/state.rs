@@ -82,6 +82,10 @@ pub(super) struct State<S> {
     pub(super) picks: u32,
     pub(super) processor_count: usize,
     pub(super) processors: [Processor; PROCESSORS_MAX],
+    /// Processors that are not idle, a bit each.
+    pub(super) under_way: u8,
+    /// Processors that were given work and have not done all of it, a bit each.
+    pub(super) given: u8,
     pub(super) schedule: Schedule,
     /// Whether the driver's accesses to memory are told of.
     pub(super) watch: MemoryWatch,
@@ -123,6 +127,8 @@ impl<S: Sink> State<S> {
             picks: 0,
             processor_count: 1,
             processors: std::array::from_fn(|_| Processor::new()),
+            under_way: 0,
+            given: 0,
             schedule: Schedule::default(),
             watch: MemoryWatch::default(),
             image: 0..0,
@@ -131,7 +137,7 @@ impl<S: Sink> State<S> {
             dpcs: Dpcs::new(),
             executives: Executives::new(),
             interrupts: Interrupts::new(),
-            timers: Timers::new(),
+            timers: Timers::NONE,
             requests: Requests::new(),
             recovery: Recovery::default(),
             adapter: Adapter::default(),
@@ -153,6 +159,7 @@ impl<S: Sink> State<S> {
         self.end = None;
         (self.time, self.due, self.order) = (0, u64::MAX, 0);
         (self.current, self.picks) = (0, 0);
+        (self.under_way, self.given) = (0, 0);
         for processor in &mut self.processors[..self.processor_count] {
             processor.power_on();
         }

@@ -6,7 +6,7 @@ use crate::event::{
 };
 
 /// Says which number of the event is too large.
-pub(super) fn check(event: &Event) -> Result<(), String> {
+pub(crate) fn check(event: &Event) -> Result<(), String> {
     below("processor", event.processor.into(), PROCESSORS_MAX)?;
     below("depth", event.depth.into(), DEPTH_MAX + 1)?;
     match event.kind {

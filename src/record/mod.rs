@@ -5,7 +5,7 @@
 //! people and scripts can write; whatever else holds events becomes an [`Events`], and [`check`] does the rest.
 
 pub mod jsonl;
-mod limits;
+pub(crate) mod limits;
 
 use std::fmt;
 

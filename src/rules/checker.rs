@@ -14,6 +14,7 @@ use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::Graph;
 use super::kind::Executives;
 use super::lockset::{LockSet, lock_of};
+use super::moment::Moment;
 use super::state::{Held, NONE, State};
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
@@ -220,26 +221,27 @@ impl Checker {
             return Flow::Stop;
         }
         (self.edge, self.near) = (None, None);
+        let at = &Moment::of(event);
         match event.kind {
-            Kind::Called { ddi, argument, result } => self.called(event, ddi, argument, result),
+            Kind::Called { ddi, argument, result } => self.called(at, ddi, argument, result),
             Kind::LockAcquired { lock, api, irql, contended } => {
-                self.acquired(event, lock, api, irql, contended)
+                self.acquired(at, lock, api, irql, contended)
             }
             Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } => {
                 let release = balance::Release {
-                    processor: event.processor,
+                    processor: at.processor,
                     lock,
                     api,
                     holder,
                     handle,
-                    from: event.irql,
+                    from: at.irql,
                     irql,
                     saved,
                 };
-                self.released(event, &release, held_ns)
+                self.released(at, &release, held_ns)
             }
-            Kind::Entered { routine, subject } => self.entered(event, routine, subject),
-            Kind::Left { busy_ns, .. } => self.left(event, busy_ns),
+            Kind::Entered { routine, subject } => self.entered(at, routine, subject),
+            Kind::Left { busy_ns, .. } => self.left(at, busy_ns),
             _ => self.record_rare(*event),
         }
     }
@@ -248,24 +250,24 @@ impl Checker {
     /// [`Checker::object`].
     #[inline(never)]
     fn record_rare(&mut self, event: Event) -> Flow {
-        let event = &event;
+        let at = &Moment::of(&event);
         match event.kind {
-            Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
+            Kind::LockWaited { lock, api, .. } => self.waited(at, lock, api),
             Kind::RequestCompleted { status, owner, device_owns, starting_elsewhere, .. } => {
                 let completion = request::Completion { status, owner, device_owns };
-                self.completed(event, &completion, starting_elsewhere)
+                self.completed(at, &completion, starting_elsewhere)
             }
-            Kind::Configured(adapter) => self.configured(event, adapter),
-            Kind::Deadlocked { lock, length, .. } => self.deadlocked(event, lock, length),
+            Kind::Configured(adapter) => self.configured(at, adapter),
+            Kind::Deadlocked { lock, length, .. } => self.deadlocked(at, lock, length),
             Kind::AdapterStopped { .. } => {
                 self.dpcs.forget_initialization();
                 self.executives.forget_initialization();
                 let verdict = self.held_at_end(RuleId::LockHeldAtRemoval);
-                self.object(event, verdict)
+                self.object(at, verdict)
             }
             Kind::DpcInitialized { dpc, queued, .. } => {
-                let verdict = self.dpcs.initialize(&self.state, event.processor, dpc, queued);
-                self.object(event, verdict)
+                let verdict = self.dpcs.initialize(&self.state, at.processor, dpc, queued);
+                self.object(at, verdict)
             }
             Kind::DpcIssued { dpc: Some(_), queued, .. } => {
                 self.near = (!queued).then_some(NearMiss::DpcQueuedAlready);
@@ -273,26 +275,26 @@ impl Checker {
             }
             Kind::ExecutiveInitialized { lock, held, .. } if !self.adapter.dump => {
                 let verdict = self.executives.initialize(lock, held);
-                self.object(event, verdict)
+                self.object(at, verdict)
             }
-            Kind::IrqlSet { irql, raise } => self.irql_set(event, irql, raise),
+            Kind::IrqlSet { irql, raise } => self.irql_set(at, irql, raise),
             _ => {
-                let verdict = self.judge_plain(event);
-                self.object(event, verdict)
+                let verdict = self.judge_plain(at, event.kind);
+                self.object(at, verdict)
             }
         }
     }
 
     /// Events that say by themselves which rule is broken, if one is.
-    fn judge_plain(&self, event: &Event) -> Option<Verdict> {
+    fn judge_plain(&self, at: &Moment, kind: Kind) -> Option<Verdict> {
         let lawful = !self.adapter.dump;
-        Some(match event.kind {
+        Some(match kind {
             Kind::LockMisused { api, release, misuse } if lawful => {
-                super::kind::misused(&self.state, event.processor, api, release, misuse)
+                super::kind::misused(&self.state, at.processor, api, release, misuse)
             }
             Kind::LockRefused { status: StorStatus::INVALID_IRQL, .. } if lawful => {
-                let p = self.state.processor(event.processor);
-                irql::refused(p, event.irql, self.adapter.device_irql)
+                let p = self.state.processor(at.processor);
+                irql::refused(p, at.irql, self.adapter.device_irql)
             }
             Kind::ContextIgnored { .. } if lawful => Verdict::of(RuleId::LockContextNotNull),
             Kind::ExecutiveUninitialized { lock } if lawful => {
@@ -302,7 +304,7 @@ impl Checker {
                 Verdict::of(RuleId::DpcUninitialized)
             }
             Kind::DpcCorrupted { dpc } => Verdict::of(RuleId::DpcCorrupted).lock(Lock::Dpc(dpc)),
-            Kind::RequestsCompletedByPort { .. } if event.site != Site::Port => {
+            Kind::RequestsCompletedByPort { .. } if at.site != Site::Port => {
                 Verdict::of(RuleId::DdiCompleteRequest)
             }
             Kind::RequestTouched { .. } => Verdict::of(RuleId::RequestTouched),
@@ -323,15 +325,15 @@ impl Checker {
     }
 
     #[inline]
-    fn called(&mut self, event: &Event, called: Ddi, argument: u32, result: u32) -> Flow {
+    fn called(&mut self, at: &Moment, called: Ddi, argument: u32, result: u32) -> Flow {
         let mut verdict = None;
         if ddi::is_watched(called) {
-            verdict = self.called_watched(event.processor, called, argument, result);
+            verdict = self.called_watched(at.processor, called, argument, result);
         }
         if verdict.is_none() && !self.adapter.dump {
-            verdict = irql::called(called, event.irql);
+            verdict = irql::called(called, at.irql);
         }
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
     fn called_watched(
@@ -349,46 +351,41 @@ impl Checker {
         }
     }
 
-    fn completed(
-        &mut self,
-        event: &Event,
-        completion: &request::Completion,
-        starting: bool,
-    ) -> Flow {
+    fn completed(&mut self, at: &Moment, completion: &request::Completion, starting: bool) -> Flow {
         if starting {
             self.near = Some(NearMiss::CompletedWhileStarting);
-        } else if !self.state.processor(event.processor).held.is_empty() {
+        } else if !self.state.processor(at.processor).held.is_empty() {
             self.near = Some(NearMiss::CompletedUnderLock);
         }
-        let verdict = completion.judge(&self.state, event.processor, &self.adapter);
-        self.object(event, verdict)
+        let verdict = completion.judge(&self.state, at.processor, &self.adapter);
+        self.object(at, verdict)
     }
 
-    fn configured(&mut self, event: &Event, adapter: Adapter) -> Flow {
+    fn configured(&mut self, at: &Moment, adapter: Adapter) -> Flow {
         let verdict = config::configured(&self.adapter, &adapter);
         self.adapter = adapter;
         self.graph.set_per_message(matches!(adapter.interrupts, Interrupts::PerMessage));
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
-    fn irql_set(&mut self, event: &Event, irql: Irql, raise: bool) -> Flow {
+    fn irql_set(&mut self, at: &Moment, irql: Irql, raise: bool) -> Flow {
         let verdict = if self.adapter.dump {
             None
         } else {
-            irql::set(&self.state, event.processor, event.irql, irql, raise)
+            irql::set(&self.state, at.processor, at.irql, irql, raise)
         };
-        if let Some(frame) = self.state.processor_mut(event.processor).frame_mut() {
-            frame.irql_site = event.site;
-            frame.raised_from = irql::follow(frame.raised_from, event.irql, irql, raise);
+        if let Some(frame) = self.state.processor_mut(at.processor).frame_mut() {
+            frame.irql_site = at.site;
+            frame.raised_from = irql::follow(frame.raised_from, at.irql, irql, raise);
         }
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
-    fn deadlocked(&mut self, event: &Event, lock: Lock, length: u8) -> Flow {
+    fn deadlocked(&mut self, at: &Moment, lock: Lock, length: u8) -> Flow {
         if length <= 1 && self.waits_for_itself {
             return Flow::Continue;
         }
-        let Some(deadlock) = self.circle.add(&self.state, event, lock, length) else {
+        let Some(deadlock) = self.circle.add(&self.state, at, lock, length) else {
             return Flow::Continue;
         };
         self.circle.clear();
@@ -397,7 +394,7 @@ impl Checker {
             path: deadlock.path,
             site: deadlock.site,
             other_site: deadlock.other_site,
-            ..self.finding(event, RuleId::RunDeadlock)
+            ..self.finding(at, RuleId::RunDeadlock)
         };
         self.report(finding)
     }

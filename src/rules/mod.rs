@@ -58,6 +58,7 @@ mod interrupt;
 mod irql;
 mod kind;
 mod lockset;
+mod moment;
 mod order;
 mod race;
 mod request;

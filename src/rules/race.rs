@@ -41,6 +41,7 @@ use super::catalogue::{Family, Rule, Severity, drivers};
 use super::checker::Checker;
 use super::finding::Finding;
 use super::lockset::{lock_of, number};
+use super::moment::Moment;
 use crate::event::{Access, Adapter, Event, Flow, Kind, Lock, Routine};
 use edges::Edges;
 use shadow::{LOCKS_TOLD, NO_LOCK, Remembered, Shadow};
@@ -180,7 +181,7 @@ impl Races {
             later: side(&now),
             guard: guard.map(|number| lock_of(number.into())),
         };
-        checker.raced(event, other.site, race)
+        checker.raced(&Moment::of(event), other.site, race)
     }
 }
 
