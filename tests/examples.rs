@@ -20,7 +20,10 @@ const WITHOUT_EXAMPLE: [(RuleId, &str); 5] = [
     (RuleId::LockLeaked, "what a callback leaves held is lock.held_at_return already"),
     (RuleId::RequestDeviceOwns, "the bare device has no use for a request's buffers"),
     (RuleId::DataWrong, "the bare device transfers no data"),
-    (RuleId::RaceUnsynchronized, "what the puppet remembers is not the memory of the driver under test"),
+    (
+        RuleId::RaceUnsynchronized,
+        "what the puppet remembers is not the memory of the driver under test",
+    ),
 ];
 
 /// Schedules that every legal scenario is tried on, besides its own.
