@@ -1,4 +1,5 @@
-//! What a trapped instruction does: privileged ones, port accesses, and loads from the processor control region.
+//! What a trapped instruction does: privileged ones, port accesses, and loads from the processor control region and
+//! from KUSER_SHARED_DATA.
 //!
 //! Accesses to device registers are in [`mmio`](super::mmio). An instruction that no miniport has a use for
 //! ends the run.
@@ -8,6 +9,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register}
 use super::fault::vector;
 use super::mmio;
 use super::register::Registers;
+use super::shared_data;
 use super::trap;
 use super::watch::{Hooks, Watched};
 use crate::event::Cause;
@@ -106,7 +108,9 @@ impl<'a> Step<'a> {
     /// An instruction that met memory which is not accessible.
     fn access(&mut self, address: usize) -> Result<(), Stop> {
         let in_window = self.watched.region.window.contains(&address);
-        if !in_window && !mmio::is_control_region(&self.instruction) {
+        let elsewhere =
+            mmio::is_control_region(&self.instruction) || shared_data::contains(address as u64);
+        if !in_window && !elsewhere {
             return Err(Stop::access_violation(address));
         }
         mmio::access(self)
@@ -257,10 +261,14 @@ impl<'a> Step<'a> {
         self.registers.write(pointer, next);
     }
 
-    /// Loads from a register of the device or from memory.
+    /// Loads from a register of the device, from KUSER_SHARED_DATA, or from memory.
     pub(super) fn load(&self, address: u64, bytes: usize) -> Result<u64, Stop> {
         if let Some(offset) = self.window_offset(address, bytes) {
             return Ok(self.hooks().register_read(self.at, offset, bytes));
+        }
+        if shared_data::contains(address) {
+            let value = shared_data::load(address, bytes, self.hooks().time());
+            return value.ok_or(Stop { cause: Cause::Unmodelled, address: address as usize });
         }
         let mut value = 0u64;
         // SAFETY: where the driver's own load would read; the value has room for 8 bytes.

@@ -86,6 +86,10 @@ impl<S: Sink + 'static> Hooks for MachineHooks<S> {
         THREADS_AT + u64::from(self.processor_number()) * THREAD_BYTES
     }
 
+    fn time(&self) -> u64 {
+        self.port(0).map_or(0, |port| port.virtual_ns() / 100)
+    }
+
     fn touched(&self, address: usize) -> bool {
         // SAFETY: `new`'s contract.
         unsafe { self.image.as_ref() }.touched(address)

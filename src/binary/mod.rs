@@ -22,6 +22,7 @@
 //! | `kernel/` | ntoskrnl.exe: locks, IRQLs, memory, strings, time, debugging |
 //! | `watch`, `fault`, `trap` | faults of the driver's code: found, and reported or emulated |
 //! | `emulate`, `mmio`, `arithmetic`, `register` | what a trapped instruction does |
+//! | `shared_data` | the page of clocks and versions that headers read without a call |
 //!
 //! Nothing here trusts an argument: a pointer that a routine itself follows is checked first, and a wild one is a
 //! finding at the place of the call. A handler allocates nothing, formats nothing that nobody reads, and never
@@ -36,12 +37,14 @@ mod frame;
 mod hooks;
 pub mod image;
 mod imports;
+mod instrument;
 mod kernel;
 mod load;
 mod mmio;
 pub mod pe;
 mod ranges;
 mod register;
+mod shared_data;
 mod storport;
 pub mod symbols;
 mod trap;
@@ -52,8 +55,8 @@ mod tests;
 
 pub use driver::{Compiled, DriverCounters, DriverFile};
 
-/// The routines that have a model: of storport.sys, then of ntoskrnl.exe.
+/// The routines that have a model: of storport.sys, of ntoskrnl.exe, and of lockstorm's own module.
 #[must_use]
-pub fn modelled_routines() -> [&'static [&'static str]; 2] {
-    [storport::NAMES, kernel::NAMES]
+pub fn modelled_routines() -> [&'static [&'static str]; 3] {
+    [storport::NAMES, kernel::NAMES, instrument::NAMES]
 }

@@ -45,6 +45,9 @@ pub trait Hooks {
     /// The thread that runs, as an address: KeGetCurrentThread, inlined likewise.
     fn thread(&self) -> u64;
 
+    /// Virtual time in units of 100 ns: the clocks of KUSER_SHARED_DATA, which headers inline loads of.
+    fn time(&self) -> u64;
+
     /// A store to `address` met a page that is not writable. `true` if it is now and the store is to be repeated.
     ///
     /// Called in a signal handler, whoever stored: no allocation, no lock, no panic.

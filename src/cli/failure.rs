@@ -30,6 +30,11 @@ impl Failure {
         Failure(format!("unknown {what} '{name}': {guess}'lockstorm {list}' lists them"))
     }
 
+    /// The line.
+    pub(super) fn line(&self) -> &str {
+        &self.0
+    }
+
     /// Says it on standard error.
     pub(super) fn tell(&self) {
         use io::Write;

@@ -11,7 +11,7 @@ use super::output::Output;
 use super::progress;
 use super::{Format, Verdict, input, worker};
 use crate::engine::Mutation;
-use crate::engine::campaign::{self, Plan, Reason, Summary};
+use crate::engine::campaign::{self, CannotRun, Plan, Reason, Summary};
 use crate::engine::findings::Kept;
 use crate::engine::known::Known;
 use crate::engine::message::to_hex;
@@ -108,8 +108,12 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     release_interrupts();
     listener.ended();
     drop(listener);
-    let summary =
-        result.map_err(|error| Failure::new(format!("cannot run a worker: {}", reason(&error))))?;
+    let summary = result.map_err(|error| match error {
+        CannotRun::System(error) => {
+            Failure::new(format!("cannot run a worker: {}", reason(&error)))
+        }
+        CannotRun::Driver(why) => Failure::new(why),
+    })?;
     match arguments.format {
         Format::Text => tell(&summary, &plan, output),
         Format::Json => output.json(&Line::of(&summary, &plan)),

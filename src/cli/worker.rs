@@ -7,6 +7,7 @@ use std::process::Command;
 use super::failure::{Failure, reason};
 use super::{Verdict, fuzz, input};
 use crate::engine::Mutation;
+use crate::engine::message::{Message, send};
 use crate::engine::worker::{self, CannotStart, Orders};
 use crate::scenario::PolicyKind;
 
@@ -78,12 +79,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         earlier: arguments.earlier.clone(),
         recorder: arguments.recorder.clone(),
     };
-    match worker::run(&orders) {
+    let failure = match worker::run(&orders) {
         Ok(never) => match never {},
-        Err(CannotStart::Driver(error)) => Err(input::unusable(&error)),
+        Err(CannotStart::Driver(error)) => input::unusable(&error),
         Err(CannotStart::Cage(why)) => {
-            Err(Failure::new(format!("cannot lock up the process that runs the driver: {why}")))
+            Failure::new(format!("cannot lock up the process that runs the driver: {why}"))
         }
-        Err(CannotStart::Recorder(path, error)) => Err(Failure::at("map", &path, reason(&error))),
-    }
+        Err(CannotStart::Recorder(path, error)) => Failure::at("map", &path, reason(&error)),
+    };
+    // With the parent gone there is nobody to tell.
+    let _ = send(&mut std::io::stdout(), &Message::CannotStart { why: failure.line().to_owned() });
+    Err(failure)
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::child::{Child, Corpus, Death, News, What, death};
 use super::findings::{Findings, Kept, Offer, write_whole};
+use super::job::{Worker, add, worker_seed};
 use super::known::Known;
 use super::libfuzzer::Mutation;
 use super::message::{Found, Message, Statistics};
-use super::recorder::Place;
 use super::signals::interrupted;
 use super::worker::Orders;
 use crate::harness::Target;
@@ -81,6 +81,21 @@ pub enum Reason {
     WorkersDied,
 }
 
+/// Why a campaign could not be run.
+#[derive(Debug)]
+pub enum CannotRun {
+    /// A process or a file of its own is refused by the system.
+    System(io::Error),
+    /// No worker can start, for the reason that they give.
+    Driver(String),
+}
+
+impl From<io::Error> for CannotRun {
+    fn from(error: io::Error) -> Self {
+        CannotRun::System(error)
+    }
+}
+
 /// The end of a campaign.
 #[derive(Debug)]
 pub struct Summary {
@@ -113,11 +128,8 @@ const RATE_OVER: Duration = Duration::from_secs(1);
 /// A worker that was told to end and has not is killed after this long: longer than any run takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Deaths of one worker, each within [`HASTE`] runs of its start, after which it is given up.
+/// Deaths of one worker, each soon after its start, after which it is given up.
 const DEATHS_MAX: u32 = 5;
-
-/// Runs that a worker needs to show that its death was not that of a bad start.
-const HASTE: u64 = 10_000;
 
 /// Runs a campaign to its end.
 ///
@@ -125,12 +137,12 @@ const HASTE: u64 = 10_000;
 ///
 /// # Errors
 ///
-/// The directories cannot be made or written, or no worker can be started.
+/// The directories cannot be made or written, or no worker can start: its driver refuses to.
 pub fn run(
     plan: &Plan,
     worker_command: &dyn Fn(&Orders) -> Command,
     audience: &mut dyn Audience,
-) -> io::Result<Summary> {
+) -> Result<Summary, CannotRun> {
     let (sender, news) = channel();
     let mut campaign = Campaign::new(plan, worker_command, audience, sender);
     // A worker less when there are fewer runs than jobs.
@@ -142,44 +154,9 @@ pub fn run(
         campaign.start(index)?;
     }
     campaign.listen(&news)?;
-    Ok(campaign.summary())
-}
-
-/// One job: the worker that does it now, and what those before it did.
-struct Worker {
-    child: Option<Child>,
-    place: Place,
-    /// Workers of this job that died.
-    deaths: u32,
-    /// Of these, in a row, those that died at once.
-    hasty_deaths: u32,
-    /// The living one was told to end, or says that it is done.
-    ending: bool,
-    /// What the dead ones did.
-    before: Statistics,
-    /// What the living one has done.
-    now: Statistics,
-    corpus: Corpus,
-    runs_max: Option<u64>,
-}
-
-impl Worker {
-    fn new(plan: &Plan, index: usize, jobs: usize) -> Worker {
-        let share = |runs: u64| {
-            let (jobs, index) = (jobs as u64, index as u64);
-            runs / jobs + u64::from(index < runs % jobs)
-        };
-        Worker {
-            child: None,
-            place: Place::new(&plan.logs, index),
-            deaths: 0,
-            hasty_deaths: 0,
-            ending: false,
-            before: Statistics::default(),
-            now: Statistics::default(),
-            corpus: Corpus::default(),
-            runs_max: plan.runs.map(share),
-        }
+    match campaign.refusal.take() {
+        Some(why) => Err(CannotRun::Driver(why)),
+        None => Ok(campaign.summary()),
     }
 }
 
@@ -193,6 +170,8 @@ struct Campaign<'a> {
     findings: Findings,
     /// Why the campaign ends, once it does, and since when.
     ending: Option<(Reason, Instant)>,
+    /// Why no worker could start.
+    refusal: Option<String>,
     /// Time and runs at the last look at the rate, and the rate.
     rate: (Instant, u64, f64),
 }
@@ -214,6 +193,7 @@ impl<'a> Campaign<'a> {
             workers: Vec::new(),
             findings: Findings::new(plan.findings.clone(), plan.known.clone()),
             ending: None,
+            refusal: None,
             rate: (began, 0, 0.0),
         }
     }
@@ -264,11 +244,22 @@ impl<'a> Campaign<'a> {
                 "the driver calls {routine}, which has no model here; such runs end there"
             )),
             What::Message(Message::Reached { input }) => self.keep(index, &input),
+            What::Message(Message::CannotStart { why }) => self.refuse(why),
             What::Message(Message::Done) => self.workers[index].ending = true,
             What::Corpus(corpus) => self.workers[index].corpus = corpus,
             What::Closed => self.bury(index)?,
         }
         Ok(())
+    }
+
+    /// A worker cannot start. If none ever ran that is the campaign's end; else what was found counts, and it goes on.
+    fn refuse(&mut self, why: String) {
+        if self.total().runs > 0 {
+            self.audience.note(&why);
+        } else if self.refusal.is_none() {
+            self.refusal = Some(why);
+            self.end(Reason::WorkersDied);
+        }
     }
 
     /// Keeps what a caged worker reached, and tells the others.
@@ -413,26 +404,6 @@ impl<'a> Campaign<'a> {
     }
 }
 
-impl Worker {
-    /// Adds what the worker that has ended did. One that died may have done more than it had time to
-    /// tell; the recorder counted `begun` inputs.
-    fn settle(&mut self, begun: Option<u64>) {
-        if let Some(begun) = begun {
-            self.now.runs = self.now.runs.max(begun);
-        }
-        self.hasty_deaths = if self.now.runs < HASTE { self.hasty_deaths + 1 } else { 0 };
-        self.before = add(self.before, std::mem::take(&mut self.now));
-    }
-}
-
-fn add(a: Statistics, b: Statistics) -> Statistics {
-    Statistics {
-        runs: a.runs + b.runs,
-        events: a.events + b.events,
-        virtual_ns: a.virtual_ns + b.virtual_ns,
-    }
-}
-
 /// The death of a worker's process as a finding. Where in the driver it died is unknown, so that all deaths
 /// by one signal are one finding.
 fn crash(signal: &str, line: String, input: &[u8]) -> Found {
@@ -460,22 +431,6 @@ fn fnv(bytes: &[u8]) -> u64 {
     })
 }
 
-/// The seed of a worker: another one for every job and for every worker that takes a dead one's place.
-fn worker_seed(seed: u64, index: usize, deaths: u32) -> u32 {
-    let mut state = seed ^ (index as u64) << 32 ^ u64::from(deaths) << 48;
-    loop {
-        // SplitMix64.
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        if z as u32 != 0 {
-            return z as u32;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -490,16 +445,5 @@ mod tests {
             codec::read(&found.input).is_ok(),
             "even of a short input, a whole scenario is kept"
         );
-    }
-
-    #[test]
-    fn workers_get_seeds_of_their_own_and_never_zero() {
-        let mut seeds: Vec<u32> =
-            (0..8).flat_map(|job| (0..8).map(move |deaths| worker_seed(0, job, deaths))).collect();
-        assert_eq!(worker_seed(7, 3, 1), worker_seed(7, 3, 1));
-        seeds.sort_unstable();
-        seeds.dedup();
-        assert_eq!(seeds.len(), 64);
-        assert!(!seeds.contains(&0));
     }
 }

@@ -25,6 +25,11 @@ pub enum Message {
         /// Its name.
         routine: String,
     },
+    /// It cannot start, and another in its place could not either.
+    CannotStart {
+        /// Why: one line for the user.
+        why: String,
+    },
     /// Its work is done; it ends now.
     Done,
 }

@@ -30,6 +30,7 @@ pub mod worker;
 
 mod child;
 mod exchange;
+mod job;
 mod libfuzzer;
 mod novelty;
 #[cfg(target_os = "linux")]
@@ -38,6 +39,7 @@ mod signals;
 
 pub(crate) use campaign::death_id;
 pub use libfuzzer::{INPUT_MAX, Mutation};
+pub(crate) use novelty::Novelty;
 pub use signals::{
     catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
 };

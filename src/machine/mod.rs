@@ -10,7 +10,6 @@
 //! | `state` | all that a run changes, and the one way to reach it |
 //! | `processor` | IRQL, callback frames, coroutines |
 //! | `schedule` | decision points and what can be chosen there |
-//! | `abandoned` | stacks that are given up with frames on them |
 //! | `policy` | who chooses where no decision is recorded |
 //! | `drive` | the loop that picks the next processor, moves virtual time and ends the run |
 //! | `lock` | the lock table, waiting, wait-for cycles |
@@ -21,13 +20,13 @@
 //! | `arena` | host memory at an address that is the same in every process |
 //! | `memory` | the driver's memory and its physical addresses |
 //! | `entry` | calling the driver's functions, in its own convention |
+//! | [`mutation`] | one mistake in a driver's lock calls, for mutation testing |
 //! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
 //!
 //! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
 //! whose closure neither calls the driver nor switches processors; so no reference to it lives across
 //! either.
 
-mod abandoned;
 mod adapter;
 mod arena;
 mod control;
@@ -39,6 +38,7 @@ mod entry;
 mod interrupt;
 mod lock;
 mod memory;
+pub mod mutation;
 mod policy;
 mod port;
 mod processor;
@@ -50,10 +50,10 @@ mod state;
 mod submit;
 mod timer;
 
-pub use abandoned::on_abandoned_stack;
 pub use entry::Abi;
 pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
+pub use port::access::MemoryWatch;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub use port::compiled::{LIMITS, Limits};
 pub use state::End;
@@ -65,6 +65,7 @@ use crate::device::Device;
 use crate::event::Sink;
 use crate::scenario::Scenario;
 use crate::storport::HwInitializationData;
+use mutation::Mutation;
 use state::Inner;
 
 /// A driver, as its DriverEntry describes it to StorPortInitialize.
@@ -111,9 +112,31 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.run(driver, scenario)
     }
 
+    /// Gives every processor a new coroutine, as a run does that ended in the middle of the driver's code. That changes no
+    /// run but the branches that the host takes in it: the first turn of a loop need not be compiled as the others
+    /// are. For engines that compare the branches of runs.
+    pub fn renew_processors(&mut self) {
+        self.inner.renew_processors();
+    }
+
     /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.inner.observe(on);
+    }
+
+    /// Puts a mistake into the lock calls of every run from now on; `None` leaves them as they are.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.inner.mutate(mutation);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.inner.watch_memory(watch);
+    }
+
+    /// Where the image of a compiled driver lies, whose variables are shared memory too.
+    pub fn watch_image(&mut self, image: std::ops::Range<usize>) {
+        self.inner.watch_image(image);
     }
 
     /// The sink.

@@ -184,6 +184,9 @@ impl Runner {
             let _ = self.run(&shortest);
             self.shortest = shortest;
         }
+        if let Work::Judge(_, harness) | Work::Compare(_, harness, _) = &mut self.work {
+            harness.renew_processors();
+        }
         if let Some(map) = self.coverage() {
             map.clear();
         }

@@ -20,7 +20,8 @@ mod strings;
 mod time;
 mod variables;
 
-pub(super) use variables::find as find_variable;
+pub(super) use time::TICK;
+pub(super) use variables::{BUILD, find as find_variable};
 
 use crate::binary::frame::routines;
 

@@ -7,7 +7,7 @@ use crate::event::Sink;
 use crate::storport::{Ddi, StorPort};
 
 /// Units of 100 ns in a tick of the clock.
-const TICK: u64 = 156_250;
+pub(in crate::binary) const TICK: u64 = 156_250;
 
 /// Virtual time in units of 100 ns.
 fn now<S: Sink + 'static>(call: &Call<S>) -> u64 {

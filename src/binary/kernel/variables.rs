@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The build of Windows that the machine is: 10, version 2004.
-pub(super) const BUILD: u16 = 19_041;
+pub(in crate::binary) const BUILD: u16 = 19_041;
 
 /// NtBuildNumber, KdDebuggerEnabled, KdDebuggerNotPresent and InitSafeBootMode, 8 bytes each.
 static VARIABLES: [AtomicU64; 4] =

@@ -30,6 +30,10 @@ impl Hooks for Quiet {
     fn thread(&self) -> u64 {
         0
     }
+
+    fn time(&self) -> u64 {
+        0
+    }
     fn touched(&self, _: usize) -> bool {
         false
     }

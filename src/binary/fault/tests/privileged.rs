@@ -152,3 +152,27 @@ fn the_rest_of_the_processor_control_region_has_no_model() {
     let fault = Fault { cause: Cause::Unmodelled, at: 0, address: 0x20 };
     assert_eq!(bench.go(&mut bench.state()), Some(fault));
 }
+
+#[test]
+fn shared_data_tells_the_time_and_the_version() {
+    // mov rax, [rbx + 8]; mov ecx, [rbx + 26Ch]
+    let bench = Bench::with(&[0x48, 0x8B, 0x43, 0x08, 0x8B, 0x8B, 0x6C, 0x02, 0, 0]);
+    let mut state = bench.state();
+    state.general[RBX] = 0xFFFF_F780_0000_0000;
+    assert_eq!(bench.go(&mut state), None);
+    assert_eq!((state.general[RAX], state.general[RCX]), (0x12_3456_789A, 10));
+}
+
+#[test]
+fn shared_data_is_read_only_and_only_known_fields_have_a_model() {
+    // mov [rbx + 8], rax; and mov ax, [rbx + 30h]
+    for (code, cause, address) in [
+        (&[0x48, 0x89, 0x43, 0x08][..], Cause::AccessViolation, 0xFFFF_F780_0000_0008),
+        (&[0x66, 0x8B, 0x43, 0x30], Cause::Unmodelled, 0xFFFF_F780_0000_0030),
+    ] {
+        let bench = Bench::with(code);
+        let mut state = bench.state();
+        state.general[RBX] = 0xFFFF_F780_0000_0000;
+        assert_eq!(bench.go(&mut state), Some(Fault { cause, at: 0, address }));
+    }
+}
