@@ -252,16 +252,28 @@ NTKERNELAPI VOID KeAcquireInStackQueuedSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock, 
 NTKERNELAPI VOID KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE LockHandle);
 #define KeAcquireSpinLock(SpinLock, OldIrql) (*(OldIrql) = KeAcquireSpinLockRaiseToDpc(SpinLock))
 
-/* Interlocked operations are instructions. */
-#define InterlockedIncrement(target) __atomic_add_fetch((target), 1, __ATOMIC_SEQ_CST)
-#define InterlockedDecrement(target) __atomic_sub_fetch((target), 1, __ATOMIC_SEQ_CST)
-#define InterlockedExchange(target, value) __atomic_exchange_n((target), (value), __ATOMIC_SEQ_CST)
-#define InterlockedExchangeAdd(target, value) __atomic_fetch_add((target), (value), __ATOMIC_SEQ_CST)
-#define InterlockedOr(target, value) __atomic_fetch_or((target), (value), __ATOMIC_SEQ_CST)
-#define InterlockedAnd(target, value) __atomic_fetch_and((target), (value), __ATOMIC_SEQ_CST)
+/*
+ * Interlocked operations are instructions. With LOCKSTORM_MEMORY they are told of first: what clang puts in for
+ * -fsanitize-coverage=trace-loads,trace-stores tells of every load and store, and not of them.
+ */
+#ifdef LOCKSTORM_MEMORY
+__declspec(dllimport) VOID __lockstorm_interlocked(volatile const VOID *Target, ULONG Bytes);
+#define LOCKSTORM_TELL(target) __lockstorm_interlocked((target), sizeof(*(target)))
+#else
+#define LOCKSTORM_TELL(target) ((VOID)0)
+#endif
+#define InterlockedIncrement(target) (LOCKSTORM_TELL(target), __atomic_add_fetch((target), 1, __ATOMIC_SEQ_CST))
+#define InterlockedDecrement(target) (LOCKSTORM_TELL(target), __atomic_sub_fetch((target), 1, __ATOMIC_SEQ_CST))
+#define InterlockedExchange(target, value) \
+    (LOCKSTORM_TELL(target), __atomic_exchange_n((target), (value), __ATOMIC_SEQ_CST))
+#define InterlockedExchangeAdd(target, value) \
+    (LOCKSTORM_TELL(target), __atomic_fetch_add((target), (value), __ATOMIC_SEQ_CST))
+#define InterlockedOr(target, value) (LOCKSTORM_TELL(target), __atomic_fetch_or((target), (value), __ATOMIC_SEQ_CST))
+#define InterlockedAnd(target, value) (LOCKSTORM_TELL(target), __atomic_fetch_and((target), (value), __ATOMIC_SEQ_CST))
 
 FORCEINLINE LONG InterlockedCompareExchange(LONG volatile *Target, LONG Exchange, LONG Comparand)
 {
+    LOCKSTORM_TELL(Target);
     __atomic_compare_exchange_n(Target, &Comparand, Exchange, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return Comparand;
 }

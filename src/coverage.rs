@@ -142,12 +142,22 @@ impl Coverage {
                 let what = u32::from(dpc.is_some()) << 2 | u32::from(queued) << 1 | elsewhere;
                 self.hit(Feature::Defer, what, routine << 8 | irql, context.held);
             }
-            ref other => self.hit(Feature::Other, ordinal(other), routine, context.held),
+            // What memory a run touches is no matter of locks, and would drown it.
+            Kind::Accessed(_) | Kind::Channel { .. } => {}
+            _ => self.record_rare(*event),
         }
     }
 
+    /// Takes an event of the rarer kinds. By value, so that the others need not exist in memory.
+    #[inline(never)]
+    fn record_rare(&mut self, event: Event) {
+        let context = self.contexts[usize::from(event.processor) % PROCESSORS_MAX];
+        let routine = context.routines as u32 & 0xFF;
+        self.hit(Feature::Other, ordinal(&event.kind), routine, context.held);
+    }
+
     /// Counts a feature.
-    #[inline]
+    #[inline(always)]
     fn hit(&mut self, feature: Feature, what: u32, whence: u32, held: u32) {
         let high = u64::from(what) << 32 | u64::from(held);
         let low = u64::from(whence) << 4 | u64::from(feature as u32);

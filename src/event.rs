@@ -7,6 +7,7 @@
 //! whether the device still owned a buffer) are in the event as small enums, so that a rule never asks
 //! the machine anything, and the same rules can judge events recorded elsewhere.
 
+mod access;
 mod adapter;
 mod names;
 pub(crate) mod number;
@@ -14,6 +15,7 @@ pub(crate) mod number;
 #[cfg(feature = "host")]
 pub use names::name_image_sites;
 
+pub use access::{Access, Area, Touch};
 pub use adapter::{Adapter, Duplex, Interrupts, Miniport};
 
 use core::panic::Location;
@@ -532,6 +534,18 @@ pub enum Kind {
     ConfigurationWrong {
         /// What.
         mistake: ConfigurationMistake,
+    },
+
+    // Only in a run whose memory is watched; at the end, because event hashes count places.
+    /// The driver touches memory that several processors reach: just before it does.
+    Accessed(Access),
+    /// StorPort begins or ends a call of HwStorStartIo on one of its concurrent channels, each of which has one call at
+    /// a time.
+    Channel {
+        /// Which channel.
+        channel: u8,
+        /// It begins.
+        begins: bool,
     },
 }
 

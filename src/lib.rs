@@ -30,7 +30,9 @@
 //! | [`mod@reference`] | a slow model of the rules, to test the rules | yes |
 //! | [`targets`] | what fuzzing engines call | yes |
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
+//! | [`mutants`] | mistakes put into a driver's lock calls, and what finds them | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
+//! | [`locks`] | the map of a driver's locks | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -69,6 +71,10 @@ pub mod triage;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod engine;
+#[cfg(feature = "cli")]
+pub mod locks;
+#[cfg(feature = "cli")]
+pub mod mutants;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "trace")]

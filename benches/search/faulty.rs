@@ -22,7 +22,7 @@ use lockstorm::storport::perf::{
     StartIoPerformanceParameters,
 };
 use lockstorm::storport::{
-    Extension, Initialization, Miniport, SpReturn, Srb, SrbStatus, StorPort, StorStatus,
+    Extension, Initialization, Miniport, SpReturn, Srb, SrbStatus, StorPort, StorStatus, Touch,
 };
 
 /// A planted mistake.
@@ -259,6 +259,7 @@ unsafe impl StorPort for Faulty {
     pass! {
         fn memory_read(address: *const c_void, bytes: usize);
         fn memory_written(address: *const c_void, bytes: usize);
+        fn memory_interlocked(address: *const c_void, bytes: usize, touch: Touch);
         fn notify(notification: NotificationType);
         fn complete_request(path: u8, target: u8, lun: u8, status: SrbStatus);
         fn pause(seconds: u32) -> bool;

@@ -235,6 +235,7 @@ impl<S: Sink + 'static> Compiled<S> {
         // SAFETY: no run is under way, and none goes on that has ended.
         unsafe { self.image().restore() };
         let driver = self.driver();
+        machine.watch_image(self.image().range());
         let _watching = self.watch(machine).on();
         // SAFETY: the entry points are functions of the image, which its imports bind to a machine that tells an `S`;
         // `start`'s caller answers for what they do.

@@ -9,17 +9,22 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use super::frame::{Call, Entry};
-use super::{kernel, storport};
+use super::{instrument, kernel, storport};
 use crate::event::{Cause, Sink};
 
 /// Modules whose exports a miniport may import.
-const MODULES: &[&str] = &["storport.sys", "ntoskrnl.exe", "hal.dll", "ntdll.dll", "wmilib.sys"];
+const MODULES: &[&str] =
+    &["storport.sys", "ntoskrnl.exe", "hal.dll", "ntdll.dll", "wmilib.sys", instrument::MODULE];
 
 /// The address of a routine or variable that has a model.
 pub(super) fn routine<S: Sink + 'static>(module: &str, name: &str) -> Option<usize> {
-    let entry = match module.eq_ignore_ascii_case("storport.sys") {
-        true => storport::find::<S>(name),
-        false => kernel::find::<S>(name).or_else(|| kernel::find_raw(name)),
+    let is = |known: &str| module.eq_ignore_ascii_case(known);
+    let entry = if is("storport.sys") {
+        storport::find::<S>(name)
+    } else if is(instrument::MODULE) {
+        instrument::find::<S>(name)
+    } else {
+        kernel::find::<S>(name).or_else(|| kernel::find_raw(name))
     };
     entry.map(|entry| entry as usize).or_else(|| kernel::find_variable(name))
 }

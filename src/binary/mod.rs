@@ -37,6 +37,7 @@ mod frame;
 mod hooks;
 pub mod image;
 mod imports;
+mod instrument;
 mod kernel;
 mod load;
 mod mmio;
@@ -54,8 +55,8 @@ mod tests;
 
 pub use driver::{Compiled, DriverCounters, DriverFile};
 
-/// The routines that have a model: of storport.sys, then of ntoskrnl.exe.
+/// The routines that have a model: of storport.sys, of ntoskrnl.exe, and of lockstorm's own module.
 #[must_use]
-pub fn modelled_routines() -> [&'static [&'static str]; 2] {
-    [storport::NAMES, kernel::NAMES]
+pub fn modelled_routines() -> [&'static [&'static str]; 3] {
+    [storport::NAMES, kernel::NAMES, instrument::NAMES]
 }

@@ -21,6 +21,7 @@ use crate::storport::perf::{
 };
 use crate::storport::{
     Ddi, Executive, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
+    Touch,
 };
 
 /// What StorPortSynchronizeAccess calls instead of the core's routine.
@@ -71,6 +72,11 @@ unsafe impl<P: Executive, H: Hooks<P>> StorPort for Checked<P, H> {
     #[inline]
     fn memory_written(self, address: *const c_void, bytes: usize) {
         self.inner.memory_written(address, bytes);
+    }
+
+    #[inline]
+    fn memory_interlocked(self, address: *const c_void, bytes: usize, touch: Touch) {
+        self.inner.memory_interlocked(address, bytes, touch);
     }
 
     unsafe fn acquire_spin_lock(

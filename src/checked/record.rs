@@ -388,6 +388,7 @@ mod tests {
             processor: 3,
             irql: Irql::DISPATCH,
             time,
+            race: None,
         }
     }
 

@@ -112,6 +112,7 @@ fn rings(dump: &[u8]) -> Result<Vec<FindingLine>, String> {
                     rule: record.rule_name().to_owned(),
                     severity: record.severity().to_string(),
                     line: record.to_string(),
+                    race: Vec::new(),
                 }));
             }
             // The mark may lie in a dump by chance: in the driver's image, for one.

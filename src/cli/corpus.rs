@@ -127,7 +127,7 @@ fn write_minimal(folder: &Path, candidates: Vec<Candidate>) -> Result<(), Failur
 }
 
 /// The files at `path`; those of a folder by name, and of no folder in it.
-fn gather(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+pub(super) fn gather(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     if !path.is_dir() {
         if named && !path.exists() {
             return Err(Failure::new(format!("cannot read {}: it does not exist", path.display())));
@@ -147,7 +147,7 @@ fn gather(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> Result<(), Fail
 }
 
 /// The bytes of an input; `None`, with a warning, of what is none.
-fn read(path: &Path) -> Option<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     match std::fs::metadata(path) {
         Err(error) => warn(path, &reason(&error)),
         Ok(data) if !data.is_file() => warn(path, "not a file"),

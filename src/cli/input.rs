@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, reason};
 use crate::device::model::Model;
 use crate::harness::{BuiltIn, Compiled, OpenError, Target};
+use crate::machine::MemoryWatch;
 use crate::scenario::{Scenario, codec, text};
 
-/// The device of a compiled driver.
+/// The device of a compiled driver, and how a driver's memory is watched.
 #[derive(Debug, clap::Args)]
 pub(super) struct Device {
     /// The device in front of which a compiled driver is put; 'lockstorm drivers' lists them
@@ -18,10 +19,34 @@ pub(super) struct Device {
     /// What the device is in PCI configuration space, as RON, instead of the model's own
     #[arg(long, value_name = "FILE", requires = "device")]
     pci: Option<PathBuf>,
+    /// Look for data races too; costs time, 'lockstorm rules race.unsynchronized' says what it finds
+    #[arg(long)]
+    races: bool,
+    /// Let other processors and interrupts in before the driver's accesses to shared memory too. A scenario that was
+    /// found so must be replayed so
+    #[arg(long, value_name = "WHERE")]
+    preempt: Option<Preempt>,
+}
+
+/// Where a processor may be preempted, besides the calls of StorPort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Preempt {
+    /// Before accesses to shared memory
+    Memory,
+}
+
+impl Device {
+    fn watch(&self) -> MemoryWatch {
+        MemoryWatch { events: self.races, preempts: self.preempt == Some(Preempt::Memory) }
+    }
 }
 
 /// The driver of that name: a built-in one, or a compiled one by the path of its `.sys`.
-pub(super) fn driver(name: &str, Device { device, pci }: &Device) -> Result<Target, Failure> {
+pub(super) fn driver(name: &str, options: &Device) -> Result<Target, Failure> {
+    unwatched(name, options).map(|driver| driver.watched(options.watch()))
+}
+
+fn unwatched(name: &str, Device { device, pci, .. }: &Device) -> Result<Target, Failure> {
     let device = device.as_deref().map(model).transpose()?;
     if let Some(driver) = BuiltIn::from_name(name) {
         return match device {

@@ -18,7 +18,9 @@ mod failure;
 mod fuzz;
 mod input;
 mod keep;
+mod locks;
 mod minimise;
+mod mutants;
 mod output;
 mod pack;
 mod progress;
@@ -69,14 +71,18 @@ enum Command {
     Triage(triage::Arguments),
     Minimise(minimise::Arguments),
     Explore(explore::Arguments),
+    Mutants(mutants::Arguments),
     Check(check::Arguments),
     Rules(rules::Arguments),
     Corpus(corpus::Arguments),
+    Locks(locks::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
     #[command(hide = true)]
     TriageWorker(triage::WorkerArguments),
+    #[command(hide = true)]
+    MutantsWorker(mutants::WorkerArguments),
 }
 
 /// How results are written.
@@ -137,10 +143,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Triage(arguments) => triage::run(&arguments, &mut output),
         Command::Minimise(arguments) => minimise::run(&arguments, &mut output),
         Command::TriageWorker(arguments) => triage::work(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments, &mut output),
+        Command::MutantsWorker(arguments) => mutants::work(&arguments),
         Command::Check(arguments) => check::run(&arguments, &mut output),
         Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
         Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
+        Command::Locks(arguments) => locks::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
     }?;

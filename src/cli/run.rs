@@ -196,6 +196,9 @@ impl Replay<'_> {
         ));
         for finding in findings {
             output.line(finding);
+            for line in finding.race_lines() {
+                output.line(format_args!("    {line}"));
+            }
         }
     }
 
@@ -265,6 +268,8 @@ pub(super) struct FindingLine {
     pub(super) rule: String,
     pub(super) severity: String,
     pub(super) line: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) race: Vec<String>,
 }
 
 impl FindingLine {
@@ -274,6 +279,7 @@ impl FindingLine {
             rule: finding.rule.rule().id.to_owned(),
             severity: finding.severity.to_string(),
             line: finding.to_string(),
+            race: finding.race_lines().map(|line| line.to_string()).collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ cpu    one column a processor: its number where it happened; elsewhere | inside 
 irql   of that processor just before: P PASSIVE_LEVEL, A APC_LEVEL, D DISPATCH_LEVEL, d3 to d11 device
        level (DIRQL), H HIGH_LEVEL
 event  indented by nested callbacks; > callback entered, < left, + lock acquired, - released, ? waits,
-       * issued by StorPort or the device, ! what a rule may object to, = the run itself
+       ~ shared memory touched, * issued by StorPort or the device, ! what a rule may object to, = the run itself
 site   where in the driver
 ";
 

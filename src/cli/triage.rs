@@ -121,23 +121,24 @@ fn jobs(arguments: &Arguments) -> usize {
     arguments.jobs.map_or_else(cores, usize::from)
 }
 
-fn program() -> Result<PathBuf, Failure> {
+pub(super) fn program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
         Failure::new(format!("cannot find the program to start workers with: {}", reason(&error)))
     })
 }
 
 /// What tells this build of lockstorm, its rules and its drivers, from another, and a compiled driver as well.
-fn build(program: &Path, driver: &Target) -> String {
+pub(super) fn build(program: &Path, driver: &Target) -> String {
     let stamp = |path: &Path| {
         let stamp = Stamp::of(path).ok();
         stamp.map_or_else(String::new, |s| format!(" {} {}", s.bytes, s.written_ns))
     };
-    let driver = match driver {
-        Target::BuiltIn(_) => String::new(),
-        Target::Compiled(driver) => stamp(&driver.path),
-    };
-    format!("{}{}{driver}", env!("CARGO_PKG_VERSION"), stamp(program))
+    let mut build = format!("{}{}", env!("CARGO_PKG_VERSION"), stamp(program));
+    build.push_str(&driver.file().map_or_else(String::new, stamp));
+    if let Target::Watched(_, watch) = driver {
+        build.push_str(&format!(" {}", watch.arguments().join(" ")));
+    }
+    build
 }
 
 fn no_journal(path: &Path, error: &OpenError) -> Failure {

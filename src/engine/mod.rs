@@ -40,6 +40,7 @@ mod signals;
 
 pub(crate) use campaign::death_id;
 pub use libfuzzer::{INPUT_MAX, Mutation};
+pub(crate) use novelty::Novelty;
 pub use signals::{
     catch_interrupts, interrupted, release_interrupts, report_deadly_signals, run_begins, run_ends,
 };

@@ -6,13 +6,13 @@
 
 /// What was reached so far, a byte of ranges for each counter.
 #[derive(Debug, Default)]
-pub(super) struct Novelty {
+pub(crate) struct Novelty {
     seen: Vec<u8>,
 }
 
 impl Novelty {
     /// Takes a run's counters, the same ones every time; whether anything is new in them.
-    pub(super) fn take(&mut self, counters: &[u8]) -> bool {
+    pub(crate) fn take(&mut self, counters: &[u8]) -> bool {
         self.seen.resize(counters.len(), 0);
         let mut new = false;
         for (seen, now) in self.seen.chunks_mut(8).zip(counters.chunks(8)) {

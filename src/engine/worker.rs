@@ -132,15 +132,27 @@ fn watch_counters(_: &Harness) {}
 
 /// The counters of a compiled driver.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-fn counts(harness: &Harness) -> &[u8] {
+pub(crate) fn counts(harness: &Harness) -> &[u8] {
     // SAFETY: the driver is not running, so nobody writes its counters; they live as long as the harness.
     harness.driver_counters().map_or(&[], |counters| unsafe { counters.counts.as_ref() })
 }
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-fn counts(_: &Harness) -> &[u8] {
+pub(crate) fn counts(_: &Harness) -> &[u8] {
     &[]
 }
+
+/// Sets them back to zero, where no engine does.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) fn clear_counts(harness: &Harness) {
+    if let Some(mut counters) = harness.driver_counters() {
+        // SAFETY: as in `counts`.
+        unsafe { counters.counts.as_mut().fill(0) }
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+pub(crate) fn clear_counts(_: &Harness) {}
 
 /// The contents of files; one that cannot be read is no loss.
 fn contents(files: impl IntoIterator<Item = PathBuf>) -> Vec<Vec<u8>> {

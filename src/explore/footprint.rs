@@ -78,6 +78,7 @@ impl Objects {
             }
             Kind::DpcIssued { dpc: Some(dpc), target, .. } => Objects::dpc(dpc, target),
             Kind::Called { ddi, .. } => Objects::called(ddi),
+            Kind::Accessed(_) => Objects::MEMORY,
             _ => Objects::ALL,
         }
     }

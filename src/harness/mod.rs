@@ -17,10 +17,11 @@ use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
 use crate::event::{Event, Flow, Point, Sink};
-use crate::machine::{Abi, Driver, End, Machine, Port, Run};
+use crate::machine::mutation::Mutation;
+use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
 use crate::miniport::puppet::{Call, Puppet, Script};
-use crate::rules::{Checker, Finding, RuleId, RuleSet};
+use crate::rules::{Checker, Finding, Races, RuleId, RuleSet};
 use crate::scenario::{STEPS_MAX, Scenario, Setup, Step, codec};
 use crate::storport::entry::initialization_data;
 use crate::storport::{HwInitializationData, Miniport};
@@ -50,6 +51,8 @@ const RECORDED: usize = 1 << 14;
 pub struct Watch {
     checker: Checker,
     coverage: Coverage,
+    /// Where the run's memory is watched for races.
+    races: Option<Box<Races>>,
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
@@ -62,6 +65,7 @@ impl Watch {
         Watch {
             checker: Checker::new(),
             coverage: Coverage::new(map),
+            races: None,
             events: 0,
             hash: None,
             recorded: None,
@@ -72,6 +76,9 @@ impl Watch {
     fn reset(&mut self) {
         self.checker.reset();
         self.coverage.reset();
+        if let Some(races) = &mut self.races {
+            races.reset();
+        }
         self.events = 0;
         if let Some(hash) = &mut self.hash {
             *hash = EventHasher::default();
@@ -89,7 +96,7 @@ impl Sink for Watch {
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
         self.coverage.record(event);
-        if self.hash.is_some() | self.recorded.is_some() {
+        if self.hash.is_some() | self.recorded.is_some() | self.races.is_some() {
             self.keep(*event);
         }
         self.checker.record(event)
@@ -109,6 +116,10 @@ impl Watch {
         if let Some(recorded) = &mut self.recorded {
             recorded.push(event);
         }
+        if let Some(races) = &mut self.races {
+            // A race stops the checker, which then says so itself.
+            let _ = races.record(&event, &mut self.checker);
+        }
     }
 }
 
@@ -125,7 +136,7 @@ enum Loaded {
 
 /// A driver whose files have been read, and of which nothing has run yet.
 #[derive(Debug)]
-pub struct Prepared(Source);
+pub struct Prepared(Source, MemoryWatch);
 
 /// What a driver is read from.
 #[derive(Debug)]
@@ -143,13 +154,19 @@ impl Prepared {
     /// The file of a compiled driver is missing, is no such driver, or cannot run on this host.
     pub fn read(target: &Target) -> Result<Prepared, OpenError> {
         match target {
-            Target::BuiltIn(driver) => Ok(Prepared(Source::BuiltIn(*driver))),
+            Target::BuiltIn(driver) => {
+                Ok(Prepared(Source::BuiltIn(*driver), MemoryWatch::default()))
+            }
+            Target::Watched(driver, watch) => {
+                Prepared::read(driver).map(|prepared| Prepared(prepared.0, *watch))
+            }
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
             Target::Compiled(driver) => match crate::binary::DriverFile::read(&driver.path) {
                 Ok(file) => {
                     name_sites(&file);
                     let device = driver.build_device()?;
-                    Ok(Prepared(Source::File(Box::new(file), driver.path.clone(), device)))
+                    let source = Source::File(Box::new(file), driver.path.clone(), device);
+                    Ok(Prepared(source, MemoryWatch::default()))
                 }
                 Err(error) => Err(OpenError::new(&driver.path, &error)),
             },
@@ -166,16 +183,18 @@ impl Prepared {
     ///
     /// DriverEntry of a compiled driver fails.
     pub fn start(self, map: &'static mut CoverageMap) -> Result<Harness, OpenError> {
-        match self.0 {
-            Source::BuiltIn(driver) => Ok(Harness::new(driver, map)),
+        let mut harness = match self.0 {
+            Source::BuiltIn(driver) => Harness::new(driver, map),
             #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
             Source::File(file, path, device) => {
                 // SAFETY: that it runs is what this is called for; every machine of a harness tells a `Watch`.
                 let compiled = unsafe { crate::binary::Compiled::start(&file) }
                     .map_err(|error| OpenError::new(&path, &error))?;
-                Ok(Harness::with(Loaded::Compiled(Box::new(compiled)), device, map))
+                Harness::with(Loaded::Compiled(Box::new(compiled)), device, map)
             }
-        }
+        };
+        harness.watch_memory(self.1);
+        Ok(harness)
     }
 }
 
@@ -267,6 +286,21 @@ impl Harness {
     /// Observes every run from now on: [`Harness::points`]. Changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.machine.observe(on);
+    }
+
+    /// Puts a mistake into the driver's lock calls, in every run from now on; `None` takes it out.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.machine.mutate(mutation);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on. Where they are events, data races
+    /// are looked for.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.machine.watch_memory(watch);
+        let races = &mut self.machine.sink().races;
+        if watch.events != races.is_some() {
+            *races = watch.events.then(Box::default);
+        }
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::device::Device;
 use crate::device::model::Model;
 use crate::device::pci::Function;
+use crate::machine::MemoryWatch;
 
 /// A driver that comes with lockstorm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub enum Target {
     BuiltIn(BuiltIn),
     /// A compiled Windows driver.
     Compiled(Compiled),
+    /// A driver whose accesses to memory are watched.
+    Watched(Box<Target>, MemoryWatch),
 }
 
 impl From<BuiltIn> for Target {
@@ -104,6 +107,7 @@ impl Target {
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self {
+            Target::Watched(driver, _) => driver.name(),
             Target::BuiltIn(driver) => driver.name().into(),
             Target::Compiled(Compiled { path, .. }) => {
                 path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()
@@ -115,6 +119,7 @@ impl Target {
     #[must_use]
     pub fn corpus(&self) -> &'static str {
         match self {
+            Target::Watched(driver, _) => driver.corpus(),
             Target::BuiltIn(driver) => driver.name(),
             Target::Compiled(Compiled { device, .. }) => device.name(),
         }
@@ -123,13 +128,34 @@ impl Target {
     /// Whether its code is not lockstorm's own.
     #[must_use]
     pub fn is_untrusted(&self) -> bool {
-        matches!(self, Target::Compiled(_))
+        self.file().is_some()
+    }
+
+    /// The `.sys` of a compiled driver.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Target::BuiltIn(_) => None,
+            Target::Compiled(driver) => Some(&driver.path),
+            Target::Watched(driver, _) => driver.file(),
+        }
+    }
+
+    /// The same driver, with its accesses to memory watched so.
+    #[must_use]
+    pub fn watched(self, watch: MemoryWatch) -> Target {
+        if watch.is_on() { Target::Watched(Box::new(self), watch) } else { self }
     }
 
     /// How a command line names it.
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
         match self {
+            Target::Watched(driver, watch) => {
+                let mut words = driver.arguments();
+                words.extend(watch.arguments().iter().map(OsString::from));
+                words
+            }
             Target::BuiltIn(driver) => vec![driver.name().into()],
             Target::Compiled(Compiled { path, device, pci }) => {
                 let mut words = vec![path.into(), "--device".into(), device.name().into()];

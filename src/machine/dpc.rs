@@ -56,6 +56,11 @@ impl Dpcs {
         self.count = 0;
     }
 
+    /// Objects that the driver has initialised in this run.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     fn number_of(&self, address: usize) -> Option<u8> {
         self.entries[..self.count]
             .iter()
@@ -169,7 +174,7 @@ impl<S: Sink> State<S> {
         if queued {
             entry.queued = true;
             (entry.argument1, entry.argument2) = arguments;
-            self.processors[usize::from(target)].deferred.push_once(Deferred::Dpc(number));
+            self.defer(usize::from(target), Deferred::Dpc(number));
         }
         self.emit(site, Kind::DpcIssued { dpc: Some(number), queued, target });
         queued

@@ -10,6 +10,7 @@ use super::arena::Stack;
 use super::deferred::Task;
 use super::port::Port;
 use super::processor::{Fiber, Status, fiber};
+use super::schedule::numbers;
 use super::state::{End, Phase, State};
 use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
 
@@ -25,7 +26,7 @@ pub(super) fn drive<S: Sink + 'static>(
     port.with(|s| {
         let processors = s.processor_count as u8;
         s.emit(Site::Port, Kind::Started { processors });
-        s.processors[0].tasks.push(Task::Start);
+        s.assign(0, Task::Start);
     });
     loop {
         let next = port.with(|s| if s.end.is_some() { None } else { s.pick() });
@@ -67,7 +68,7 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            if let Some(processor) = self.ranked().or_else(|| self.movable()) {
+            if let Some(processor) = self.ranked().or_else(|| self.latest()) {
                 return Some(processor);
             }
             if !self.advance() {
@@ -80,28 +81,10 @@ impl<S: Sink> State<S> {
     }
 
     /// A processor that can move: what was preempted last, else the first idle one with work.
-    fn movable(&self) -> Option<usize> {
-        let mut last = (0, None);
-        for processor in 0..self.processor_count {
-            // 0 for one that cannot move. A maximum, and no branch on what is as good as random.
-            let when =
-                (self.processors[processor].preempted + 1) * u64::from(self.is_movable(processor));
-            last = if when > 0 && when >= last.0 { (when, Some(processor)) } else { last };
-        }
-        last.1.or_else(|| {
-            (0..self.processor_count)
-                .find(|&p| self.processors[p].status == Status::Idle && self.has_work(p))
-        })
-    }
-
-    /// Whether a processor that has something under way can go on with it.
-    #[inline]
-    pub(super) fn is_movable(&self, processor: usize) -> bool {
-        match self.processors[processor].status {
-            Status::Busy => true,
-            Status::Waiting(lock) => self.is_granted(processor, lock),
-            Status::Idle => false,
-        }
+    fn latest(&self) -> Option<usize> {
+        let movable = numbers(self.locks.movable());
+        let latest = movable.max_by_key(|&p| self.processors[p].preempted);
+        latest.or_else(|| numbers(self.idle_with_work()).next())
     }
 
     /// No processor can move: makes something happen. `false` when nothing is left and the run has ended.
@@ -170,7 +153,7 @@ impl<S: Sink> State<S> {
             }
             Phase::Quiescing => {
                 self.phase = Phase::Stopping;
-                self.processors[0].tasks.push(Task::Stop);
+                self.assign(0, Task::Stop);
             }
             Phase::Stopping | Phase::Done => {
                 self.check_touched();

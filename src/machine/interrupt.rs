@@ -100,6 +100,12 @@ impl Interrupts {
         if self.by_line { u64::from(self.line) | self.pending & 1 } else { self.pending }
     }
 
+    /// Whether anything may be delivered at all.
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        self.enabled && self.pending() != 0
+    }
+
     /// The first message of the upper half.
     fn first_upper(&self) -> u8 {
         self.messages / 2
@@ -205,7 +211,7 @@ impl<S: Sink + 'static> Port<S> {
         let lock = if per_message { Lock::Message(message) } else { Lock::Interrupt };
         let irql = self.with(|s| s.processor().irql);
         let level = if per_message { irql } else { DIRQL };
-        self.take(lock, Request::of_port(level), Site::Port);
+        self.take_seldom(lock, Request::of_port(level), Site::Port);
         if by_line {
             self.call_interrupt();
         } else {
@@ -236,7 +242,7 @@ impl<S: Sink + 'static> Port<S> {
 
     /// Gives back a lock that StorPort took around a callback.
     pub(super) fn give_quietly(self, lock: Lock, irql: Irql) {
-        self.give(lock, LockApi::Port, Handle::Same, irql, Site::Port);
+        self.give_seldom(lock, LockApi::Port, Handle::Same, irql, Site::Port);
     }
 }
 

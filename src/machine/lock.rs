@@ -26,6 +26,8 @@ pub(super) struct Record {
     /// Processors that wait for a queued lock, the longest first.
     queue: [u8; QUEUE_MAX],
     queued: u8,
+    /// Processors that wait for it now, a bit each.
+    waiters: u8,
     pub(super) api: LockApi,
     pub(super) saved: Irql,
     /// Number of the acquire, which the handle repeats.
@@ -45,6 +47,7 @@ pub(super) struct Locks {
     /// Which records this run has used.
     used: [u64; COUNT.div_ceil(64)],
     serial: u32,
+    movable: u8,
 }
 
 /// How an acquire asks for a lock.
@@ -66,7 +69,7 @@ impl Request {
 
 impl Locks {
     pub(super) fn new() -> Self {
-        Locks { records: [FREE; COUNT], used: [0; COUNT.div_ceil(64)], serial: 0 }
+        Locks { records: [FREE; COUNT], used: [0; COUNT.div_ceil(64)], serial: 0, movable: 0 }
     }
 
     pub(super) fn power_on(&mut self) {
@@ -76,7 +79,7 @@ impl Locks {
                 *bits &= *bits - 1;
             }
         }
-        self.serial = 0;
+        (self.serial, self.movable) = (0, 0);
     }
 
     pub(super) fn record(&self, lock: Lock) -> &Record {
@@ -87,6 +90,13 @@ impl Locks {
     fn touch(&mut self, index: usize) -> &mut Record {
         self.used[index / 64] |= 1 << (index % 64);
         &mut self.records[index]
+    }
+
+    /// The processors that have something under way and can go on with it, a bit each: they wait for no lock, or for
+    /// one that is free or was handed to them.
+    #[inline]
+    pub(super) fn movable(&self) -> u8 {
+        self.movable
     }
 
     /// Whether somebody holds the lock.
@@ -100,8 +110,11 @@ impl Locks {
     fn free(&mut self, index: usize) {
         let record = &mut self.records[index];
         record.owner = None;
-        if record.queued != 0 {
+        if record.queued == 0 {
+            self.movable |= record.waiters;
+        } else {
             record.owner = Some(record.queue[0]);
+            self.movable |= record.waiters & 1 << record.queue[0];
             record.queue.copy_within(1.., 0);
             record.queued -= 1;
             // Until its new owner runs and books it no handle fits it, the last owner's least of all.
@@ -114,6 +127,7 @@ const FREE: Record = Record {
     owner: None,
     queue: [0; QUEUE_MAX],
     queued: 0,
+    waiters: 0,
     api: LockApi::Port,
     saved: Irql::PASSIVE,
     serial: 0,
@@ -125,11 +139,31 @@ impl<S: Sink> State<S> {
     /// Whether `processor`, which waits for the lock, can go on: a queued lock was handed to it, another is
     /// free.
     #[inline]
-    pub(super) fn is_granted(&self, processor: usize, index: usize) -> bool {
+    fn is_granted(&self, processor: usize, index: usize) -> bool {
         match self.locks.records[index].owner {
             Some(owner) => is_queued(index) && usize::from(owner) == processor,
             None => true,
         }
+    }
+
+    /// What the current processor does from now on.
+    pub(super) fn set_status(&mut self, status: Status) {
+        let current = self.current;
+        let bit = 1 << current;
+        if let Status::Waiting(lock) = self.processor().status {
+            self.locks.records[lock].waiters &= !bit;
+        }
+        self.processor().status = status;
+        let (under_way, movable) = match status {
+            Status::Idle => (false, false),
+            Status::Busy => (true, true),
+            Status::Waiting(lock) => {
+                self.locks.touch(lock).waiters |= bit;
+                (true, self.is_granted(current, lock))
+            }
+        };
+        self.under_way = self.under_way & !bit | u8::from(under_way) << current;
+        self.locks.movable = self.locks.movable & !bit | u8::from(movable) << current;
     }
 
     /// Whether the Interrupt lock stands for every message's lock.
@@ -145,7 +179,7 @@ impl<S: Sink> State<S> {
             record.queue[usize::from(record.queued)] = current;
             record.queued += 1;
         }
-        self.processor().status = Status::Waiting(index);
+        self.set_status(Status::Waiting(index));
         self.end_if_circular();
     }
 
@@ -188,8 +222,10 @@ impl<S: Sink> State<S> {
         let (owner, since) = (self.current as u8, self.processors[self.current].busy);
         let record = self.locks.touch(index);
         record.owner = Some(owner);
+        let waiters = record.waiters;
         (record.api, record.saved, record.serial) = (request.api, saved, serial);
         (record.handle, record.since) = (request.handle, since);
+        self.locks.movable &= !waiters;
         serial
     }
 }
@@ -203,31 +239,46 @@ fn is_queued(index: usize) -> bool {
 impl<S: Sink + 'static> Port<S> {
     /// Takes a lock, spinning as long as it is held. Returns the number of the acquire.
     ///
-    /// Not inlined, so that the event and what the sink makes of it are: see [`State::emit_at`].
-    #[inline(never)]
+    /// Inlined into the DDIs that drivers call most, and so are the event and what the sink makes of it: there the
+    /// kind of lock and the routine are constants, and half of the work is gone.
+    #[inline(always)]
     pub(super) fn take(self, lock: Lock, request: Request, site: Site) -> u32 {
         let index = number(lock);
-        let (saved, held) = self.with(|s| {
+        let (saved, busy) = self.with(|s| {
             let saved = std::mem::replace(&mut s.processor().irql, request.level);
-            (saved, s.locks.is_held(index))
+            let all = matches!(lock, Lock::Interrupt) && s.interrupt_is_all_messages();
+            (saved, all || s.locks.is_held(index))
         });
+        let contended = busy && self.spin_for(lock, request, saved, site);
+        // SAFETY: the reference ends here, and nothing in between calls the driver or switches processors.
+        let s = unsafe { self.state() };
+        let serial = s.book(index, request, saved);
+        let (api, irql) = (request.api, request.level);
+        s.emit_at(site, saved, Kind::LockAcquired { lock, api, irql, contended });
+        if s.end.is_some() {
+            self.park();
+        }
+        serial
+    }
+
+    /// As [`Port::take`], for StorPort's own locks and for rare routines.
+    #[inline(never)]
+    pub(super) fn take_seldom(self, lock: Lock, request: Request, site: Site) -> u32 {
+        self.take(lock, request, site)
+    }
+
+    /// Waits for the lock, or takes all that it stands for; whether that took waiting.
+    #[cold]
+    #[inline(never)]
+    fn spin_for(self, lock: Lock, request: Request, saved: Irql, site: Site) -> bool {
         let mut contended = false;
         if matches!(lock, Lock::Interrupt) && self.with(|s| s.interrupt_is_all_messages()) {
             contended = self.take_all_messages(request, saved, site);
-            contended |= self.spin((lock, index), request.api, saved, site);
-        } else if held {
-            contended = self.spin((lock, index), request.api, saved, site);
         }
-        self.act(|s| {
-            let serial = s.book(index, request, saved);
-            let (api, irql) = (request.api, request.level);
-            s.emit_at(site, saved, Kind::LockAcquired { lock, api, irql, contended });
-            serial
-        })
+        contended | self.spin((lock, number(lock)), request.api, saved, site)
     }
 
     /// Takes every message's lock, as part of the Interrupt lock; whether that took waiting.
-    #[cold]
     fn take_all_messages(self, request: Request, saved: Irql, site: Site) -> bool {
         let mut contended = false;
         for message in 0..self.with(|s| s.adapter.facts.messages) {
@@ -239,7 +290,6 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Waits for `lock` until what is at `index` is free; whether that took waiting.
-    #[cold]
     fn spin(self, (lock, index): (Lock, usize), api: LockApi, saved: Irql, site: Site) -> bool {
         if !self.with(|s| s.locks.is_held(index)) {
             return false;
@@ -261,7 +311,7 @@ impl<S: Sink + 'static> Port<S> {
         loop {
             self.suspend();
             let granted = self.with(|s| {
-                s.processor().status = Status::Busy;
+                s.set_status(Status::Busy);
                 s.is_granted(s.current, index)
             });
             if granted {
@@ -271,7 +321,7 @@ impl<S: Sink + 'static> Port<S> {
             let granted = self.act(|s| {
                 let granted = s.is_granted(s.current, index);
                 if !granted {
-                    s.processor().status = Status::Waiting(index);
+                    s.set_status(Status::Waiting(index));
                     s.end_if_circular();
                 }
                 granted
@@ -283,25 +333,41 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     /// Gives a lock back with `irql` to restore; what is wrong with that is the rules' affair, a lock of
-    /// somebody else's stays his. Not inlined, as [`Port::take`].
-    #[inline(never)]
+    /// somebody else's stays his. Inlined as [`Port::take`].
+    #[inline(always)]
     pub(super) fn give(self, lock: Lock, api: LockApi, handle: Handle, irql: Irql, site: Site) {
-        self.act(|s| {
-            let index = number(lock);
-            let Record { owner: holder, saved, since, .. } = s.locks.records[index];
-            let held_ns = match holder {
-                Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(since),
-                None => 0,
-            };
-            let held_ns = u32::try_from(held_ns).unwrap_or(u32::MAX);
-            let kind = Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns };
-            s.emit(site, kind);
-            if holder == Some(s.current as u8) {
-                s.release(lock, index);
-                s.processor().irql = irql;
-            }
-        });
+        // SAFETY: as in `take`.
+        let s = unsafe { self.state() };
+        let index = number(lock);
+        let Record { owner: holder, saved, since, .. } = s.locks.records[index];
+        let held_ns = match holder {
+            Some(owner) => s.processors[usize::from(owner)].busy.saturating_sub(since),
+            None => 0,
+        };
+        let held_ns = u32::try_from(held_ns).unwrap_or(u32::MAX);
+        let kind = Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns };
+        s.emit(site, kind);
+        if holder == Some(s.current as u8) {
+            s.release(lock, index);
+            s.processor().irql = irql;
+        }
+        if s.end.is_some() {
+            self.park();
+        }
         self.drain_deferred();
+    }
+
+    /// As [`Port::give`], for StorPort's own locks and for rare routines.
+    #[inline(never)]
+    pub(super) fn give_seldom(
+        self,
+        lock: Lock,
+        api: LockApi,
+        handle: Handle,
+        irql: Irql,
+        site: Site,
+    ) {
+        self.give(lock, api, handle, irql, site);
     }
 
     /// Takes a channel token: exclusion inside StorPort, unseen by rules.
@@ -314,16 +380,27 @@ impl<S: Sink + 'static> Port<S> {
         self.with(|s| {
             let request = Request::of_port(s.processor().irql);
             s.book(index, request, Irql::DISPATCH);
+            s.tell_channel(channel, true);
         });
     }
 
     /// Gives a channel token back.
     pub(super) fn give_token(self, channel: usize) {
-        self.with(|s| s.locks.free(TOKENS + channel));
+        self.with(|s| {
+            s.tell_channel(channel, false);
+            s.locks.free(TOKENS + channel);
+        });
     }
 }
 
 impl<S: Sink> State<S> {
+    /// What StorPort's channels keep apart, no lock of the contract does: who watches memory must know.
+    fn tell_channel(&mut self, channel: usize, begins: bool) {
+        if self.watch.events {
+            self.emit(Site::Port, Kind::Channel { channel: channel as u8, begins });
+        }
+    }
+
     #[inline]
     fn release(&mut self, lock: Lock, index: usize) {
         self.locks.free(index);

@@ -6,7 +6,7 @@
 //! pages is rarely contiguous on a real machine and a driver must not count on it.
 
 use super::arena::Arena;
-use crate::event::PROCESSORS_MAX;
+use crate::event::{Area, PROCESSORS_MAX};
 
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
@@ -214,6 +214,29 @@ impl Memory {
         let Some(offset) = address.checked_sub(self.start() + STACKS_AT) else { return false };
         let in_stack = offset % STACK;
         offset / STACK < PROCESSORS_MAX && in_stack >= GUARD && bytes <= STACK - in_stack
+    }
+
+    /// Where in memory that several processors reach an address lies. Request blocks, buffers and what StorPort lends for
+    /// a call are not among it: who owns the request, or is called, is alone with them.
+    pub(super) fn shared_place(
+        &self,
+        address: usize,
+        number_of: impl Fn(usize) -> u16,
+    ) -> Option<(Area, u32)> {
+        let offset = address.checked_sub(self.start())?;
+        let inside = |area, first| Some((area, (offset - first) as u32));
+        match offset {
+            HEADER..UNCACHED_AT => inside(Area::Extension, HEADER),
+            UNCACHED_AT..POOL_AT => inside(Area::Uncached, UNCACHED_AT),
+            POOL_AT..SLOTS_AT => inside(Area::Pool, POOL_AT),
+            SLOTS_AT..LOGICAL_UNIT_AT => {
+                let (slot, in_slot) = ((offset - SLOTS_AT) / SLOT, (offset - SLOTS_AT) % SLOT);
+                let in_extension = in_slot.checked_sub(SRB_EXTENSION_AT)?;
+                Some((Area::SrbExtension(number_of(slot)), in_extension as u32))
+            }
+            LOGICAL_UNIT_AT..REGISTRY_AT => inside(Area::LogicalUnit, LOGICAL_UNIT_AT),
+            _ => None,
+        }
     }
 
     /// The request block of a slot.

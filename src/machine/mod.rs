@@ -20,6 +20,7 @@
 //! | `arena` | host memory at an address that is the same in every process |
 //! | `memory` | the driver's memory and its physical addresses |
 //! | `entry` | calling the driver's functions, in its own convention |
+//! | [`mutation`] | one mistake in a driver's lock calls, for mutation testing |
 //! | `port/` | the DDI: what a miniport reaches through its [`Port`] |
 //!
 //! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
@@ -37,6 +38,7 @@ mod entry;
 mod interrupt;
 mod lock;
 mod memory;
+pub mod mutation;
 mod policy;
 mod port;
 mod processor;
@@ -51,6 +53,7 @@ mod timer;
 pub use entry::Abi;
 pub use memory::REGISTERS_AT as REGISTERS;
 pub use port::Port;
+pub use port::access::MemoryWatch;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub use port::compiled::{LIMITS, Limits};
 pub use state::End;
@@ -62,6 +65,7 @@ use crate::device::Device;
 use crate::event::Sink;
 use crate::scenario::Scenario;
 use crate::storport::HwInitializationData;
+use mutation::Mutation;
 use state::Inner;
 
 /// A driver, as its DriverEntry describes it to StorPortInitialize.
@@ -118,6 +122,21 @@ impl<S: Sink + 'static> Machine<S> {
     /// Tells the sink of every decision point of every run from now on. That changes no run, but slows it down.
     pub fn observe(&mut self, on: bool) {
         self.inner.observe(on);
+    }
+
+    /// Puts a mistake into the lock calls of every run from now on; `None` leaves them as they are.
+    pub fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.inner.mutate(mutation);
+    }
+
+    /// How the driver's accesses to shared memory are watched in every run from now on.
+    pub fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.inner.watch_memory(watch);
+    }
+
+    /// Where the image of a compiled driver lies, whose variables are shared memory too.
+    pub fn watch_image(&mut self, image: std::ops::Range<usize>) {
+        self.inner.watch_image(image);
     }
 
     /// The sink.

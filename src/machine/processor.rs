@@ -10,7 +10,7 @@ use corosensei::{Coroutine, Yielder};
 use super::arena::Stack;
 use super::deferred::{Deferred, Ring, Task};
 use super::port::Port;
-use super::state::{Completions, End};
+use super::state::{Completions, End, State};
 use crate::event::{Cause, DEPTH_MAX, Kind, Routine, Sink, Site};
 use crate::storport::Irql;
 
@@ -105,7 +105,7 @@ pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Stack
                 // What was unwound is as good as abandoned: the drive loop gives the stack a new coroutine.
                 port.park();
             }
-            port.with(|s| s.processors[index].status = Status::Idle);
+            port.with(State::rest);
         }
     });
     let _ = fiber.resume(());
@@ -115,7 +115,7 @@ pub(super) fn fiber<S: Sink + 'static>(port: Port<S>, index: usize, stack: Stack
 impl<S: Sink + 'static> Port<S> {
     /// All that the processor has to do now, from its idle loop.
     fn work(self) {
-        self.with(|s| s.processor().status = Status::Busy);
+        self.with(|s| s.set_status(Status::Busy));
         loop {
             self.deliver_pending();
             self.drain_deferred();
@@ -158,7 +158,7 @@ impl<S: Sink + 'static> Port<S> {
     }
 }
 
-impl<S: Sink> super::state::State<S> {
+impl<S: Sink> State<S> {
     fn enter(&mut self, routine: Routine, subject: u16) {
         let processor = &mut self.processors[self.current];
         if processor.depth == DEPTH_MAX {

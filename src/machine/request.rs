@@ -333,7 +333,7 @@ impl<S: Sink> State<S> {
         let issuer = usize::from(request.processor);
         let target = if self.adapter.redirects_dpcs { issuer } else { self.current };
         self.processors[target].completions.push(slot as u8);
-        self.processors[target].deferred.push_once(Deferred::Completions);
+        self.defer(target, Deferred::Completions);
     }
 
     /// The last of a request: in StorPort's DPC, after its completion.

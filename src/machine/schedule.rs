@@ -5,7 +5,7 @@
 //! calm, but that a processor yields to one that was preempted when its quantum is over. Other policies than the
 //! recorded one decide in [`super::policy`].
 
-use super::interrupt::Delivery;
+use super::deferred::{Deferred, Task};
 use super::policy::Chooser;
 use super::port::Port;
 use super::processor::Status;
@@ -20,6 +20,10 @@ pub(super) const DECISION_BUDGET: u64 = 50_000;
 /// Points after which a processor yields to one that was preempted, calm or not. On real processors both run at
 /// once: code that waits for the other to do something must not wait for ever.
 const QUANTUM: u64 = 512;
+
+/// By how much more points a run may pass where accesses to memory are points too: of the NVMe core's points, up to nine
+/// in ten are then accesses.
+const MEMORY_FACTOR: u64 = 16;
 
 /// The recorded schedule and how far it has come.
 #[derive(Debug)]
@@ -39,8 +43,12 @@ pub(super) struct Schedule {
     decision_at: u64,
     /// Where it must end for the sake of others.
     yield_at: u64,
+    /// Points that the run may pass.
+    budget: u64,
     /// The sink is told of every point, which takes the slow path.
     pub(super) observed: bool,
+    /// Every point takes the slow path for the sake of a mutation.
+    attended: bool,
 }
 
 impl Default for Schedule {
@@ -55,16 +63,21 @@ impl Default for Schedule {
             passed: 0,
             decision_at: u64::MAX,
             yield_at: QUANTUM,
+            budget: DECISION_BUDGET,
             observed: false,
+            attended: false,
         }
     }
 }
 
 impl Schedule {
-    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy) {
+    /// A new run; in one with `memory`, accesses to memory are decision points too.
+    pub(super) fn power_on(&mut self, decisions: &[Decision], policy: Policy, memory: bool) {
+        self.budget = DECISION_BUDGET * if memory { MEMORY_FACTOR } else { 1 };
         self.decisions.clear();
         self.decisions.extend_from_slice(&decisions[..decisions.len().min(DECISIONS_MAX)]);
         (self.next, self.passed, self.yield_at) = (0, 0, QUANTUM);
+        self.attended = false;
         self.chooser = Chooser::new(policy);
         self.plan();
         self.arm();
@@ -82,10 +95,19 @@ impl Schedule {
     }
 
     fn arm(&mut self) {
-        let far = self.decision_at.min(self.yield_at).min(DECISION_BUDGET) - self.passed;
-        let every = self.observed || self.chooser.priorities().is_some();
+        let far = self.decision_at.min(self.yield_at).min(self.budget) - self.passed;
+        let every = self.observed || self.attended || self.chooser.priorities().is_some();
         self.armed = if every { 1 } else { far };
         self.fuse = self.armed;
+    }
+
+    /// Lets every point take the slow path, from the next one on, or no longer.
+    pub(super) fn attend(&mut self, on: bool) {
+        if on && !self.attended {
+            self.passed = self.passed();
+            (self.armed, self.fuse) = (1, 1);
+        }
+        self.attended = on;
     }
 
     /// Decision points passed in this run.
@@ -101,6 +123,7 @@ impl Schedule {
     }
 
     /// Settles the account at the slow path: what is due now.
+    #[inline(always)]
     fn settle(&mut self) -> Account {
         self.passed = self.passed();
         let over = self.quantum_is_over();
@@ -109,7 +132,7 @@ impl Schedule {
             self.plan();
             choice
         });
-        if self.passed < DECISION_BUDGET {
+        if self.passed < self.budget {
             self.arm();
         } else {
             // Re-arms at one, so that every further point comes here again.
@@ -128,7 +151,7 @@ impl Schedule {
     }
 
     fn spent(&self) -> bool {
-        self.passed >= DECISION_BUDGET
+        self.passed >= self.budget
     }
 }
 
@@ -142,40 +165,63 @@ struct Account {
 }
 
 /// A departure from the calm choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Departure {
     /// Deliver this pending interrupt here.
     Interrupt(u8),
     /// Go on with that processor.
     Switch(u8),
     /// The device or timer that is due next does its work now.
-    #[default]
     Hasten,
 }
 
-/// What can be chosen at a decision point; at most one for each message up to a limit, and one a processor.
-#[derive(Default)]
+/// Interrupts that can be chosen at one decision point, at most.
+const INTERRUPTS_MAX: u32 = 4;
+
+/// What can be chosen at a decision point: interrupts and processors, a bit each, and time's leap.
+#[derive(Clone, Copy)]
 struct Departures {
-    items: [Departure; 16],
-    count: usize,
+    interrupts: u64,
+    /// How many of them, at most [`INTERRUPTS_MAX`].
+    interrupt_count: u8,
+    processors: u8,
+    hasten: bool,
 }
 
 impl Departures {
-    /// Adds it if it exists. Written either way: which processors can go on is as good as random, so a branch on it
-    /// would be mispredicted half of the time.
+    /// The one that `choice` names.
     #[inline]
-    fn add(&mut self, departure: Departure, exists: bool) {
-        if let Some(item) = self.items.get_mut(self.count) {
-            *item = departure;
-            self.count += usize::from(exists);
-        }
+    fn chosen(self, choice: u8) -> Option<Departure> {
+        let index = choice.checked_rem(self.count())?;
+        Some(match index.checked_sub(self.interrupt_count) {
+            None => Departure::Interrupt(nth_bit(self.interrupts, index)),
+            Some(nth) => match nth_bit(self.processors.into(), nth) {
+                NO_BIT => Departure::Hasten,
+                processor => Departure::Switch(processor),
+            },
+        })
     }
 
-    /// The one that `choice` names.
-    fn chosen(&self, choice: u8) -> Option<Departure> {
-        let index = usize::from(choice).checked_rem(self.count)?;
-        self.items.get(index).copied()
+    fn count(self) -> u8 {
+        self.interrupt_count + self.processors.count_ones() as u8 + u8::from(self.hasten)
     }
+
+    /// All of them, in the order in which choices number them.
+    fn iter(self) -> impl Iterator<Item = Departure> {
+        (0..self.count()).filter_map(move |choice| self.chosen(choice))
+    }
+}
+
+/// No bit's place.
+const NO_BIT: u8 = u64::BITS as u8;
+
+/// The place of the bit that has `index` bits below it; [`NO_BIT`] without one.
+#[inline]
+fn nth_bit(mut bits: u64, index: u8) -> u8 {
+    for _ in 0..index {
+        bits &= bits.wrapping_sub(1);
+    }
+    bits.trailing_zeros() as u8
 }
 
 impl<S: Sink + 'static> Port<S> {
@@ -192,41 +238,55 @@ impl<S: Sink + 'static> Port<S> {
         }
     }
 
+    /// The decision point before an access to memory: something else may happen first, but no time passes, because an
+    /// access takes next to none beside a DDI call.
+    pub(super) fn memory_point(self) {
+        if self.with(|s| s.schedule.pass()) {
+            self.point_slow();
+        }
+    }
+
     #[cold]
+    #[inline(never)]
     fn point_slow(self) {
-        let departure = self.act(|s| {
-            if s.time >= s.due {
-                s.run_due();
-            }
-            let account = s.schedule.settle();
-            if s.schedule.observed {
-                s.tell_point();
-            }
-            if s.schedule.spent() {
-                s.hang();
-            }
-            match account {
-                _ if s.schedule.chooser.priorities().is_some() => s.rank(account),
-                Account { departure: Some(choice), .. } => s.depart(choice),
-                Account { over: true, .. } => s.yield_to_others(),
-                _ => None,
-            }
-        });
-        match departure {
+        match self.act(State::decide) {
             None => {}
             Some(Departure::Hasten) => self.act(State::hasten),
             Some(Departure::Interrupt(message)) => self.deliver(message),
             Some(Departure::Switch(_)) => self.suspend(),
         }
+        if self.with(|s| s.mutant.waits) {
+            self.settle_mutant();
+        }
     }
 }
 
 impl<S: Sink> State<S> {
+    /// Does what is due at a decision point, and says what is chosen there.
+    #[inline]
+    fn decide(&mut self) -> Option<Departure> {
+        if self.time >= self.due {
+            self.run_due();
+        }
+        let account = self.schedule.settle();
+        if self.schedule.observed {
+            self.tell_point();
+        }
+        if self.schedule.spent() {
+            self.hang();
+        }
+        match account {
+            _ if self.schedule.chooser.priorities().is_some() => self.rank(account),
+            Account { departure: Some(choice), .. } => self.depart(choice),
+            Account { over: true, .. } => self.yield_to_others(),
+            _ => None,
+        }
+    }
+
     /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
+    #[inline]
     fn depart(&mut self, choice: u8) -> Option<Departure> {
-        let mut departures = Departures::default();
-        self.list(&mut departures);
-        let departure = departures.chosen(choice)?;
+        let departure = self.departures().chosen(choice)?;
         if let Departure::Switch(processor) = departure {
             self.switch_to(processor);
         }
@@ -234,19 +294,19 @@ impl<S: Sink> State<S> {
     }
 
     /// Lets the processor go on that was preempted first, if one was.
+    #[cold]
     fn yield_to_others(&mut self) -> Option<Departure> {
-        let other = (0..self.processor_count)
-            .filter(|&p| p != self.current && self.can_go_on(p))
-            .min_by_key(|&p| self.processors[p].preempted)?;
+        let others = self.departures().processors;
+        let other = numbers(others).min_by_key(|&p| self.processors[p].preempted)?;
         self.switch_to(other as u8);
         Some(Departure::Switch(other as u8))
     }
 
     /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
     /// could, a change point lets time leap instead.
+    #[inline(never)]
     fn rank(&mut self, account: Account) -> Option<Departure> {
-        let mut departures = Departures::default();
-        self.list(&mut departures);
+        let departures = self.departures();
         let current = self.current;
         let priorities = self.schedule.chooser.priorities()?;
         let change = account.departure.is_some() || account.over;
@@ -254,7 +314,7 @@ impl<S: Sink> State<S> {
             priorities.lower(current);
         }
         let mut best = (priorities.processor(current), None);
-        for &departure in &departures.items[..departures.count] {
+        for departure in departures.iter() {
             let priority = match departure {
                 Departure::Interrupt(message) => priorities.message(message),
                 Departure::Switch(processor) => priorities.processor(usize::from(processor)),
@@ -275,13 +335,9 @@ impl<S: Sink> State<S> {
     /// The processor of the highest priority among those that can move, if priorities choose.
     pub(super) fn ranked(&mut self) -> Option<usize> {
         self.schedule.chooser.priorities()?;
-        let can_move = |s: &Self, p: usize| {
-            s.is_movable(p) || (s.processors[p].status == Status::Idle && s.has_work(p))
-        };
-        let movable: [bool; PROCESSORS_MAX] =
-            std::array::from_fn(|p| p < self.processor_count && can_move(self, p));
+        let can_move = self.locks.movable() | self.idle_with_work();
         let priorities = self.schedule.chooser.priorities()?;
-        (0..PROCESSORS_MAX).filter(|&p| movable[p]).max_by_key(|&p| priorities.processor(p))
+        numbers(can_move).max_by_key(|&p| priorities.processor(p))
     }
 
     fn switch_to(&mut self, processor: u8) {
@@ -291,19 +347,17 @@ impl<S: Sink> State<S> {
     }
 
     /// Tells the sink what could be chosen here.
+    #[cold]
     fn tell_point(&mut self) {
-        let (time, due) = (self.time, self.due);
-        let processor = self.current as u8;
-        let mut point = Point { time, due, processor, ..Point::default() };
-        let mut departures = Departures::default();
-        self.list(&mut departures);
-        for departure in &departures.items[..departures.count] {
-            match departure {
-                Departure::Interrupt(_) => point.interrupts += 1,
-                Departure::Switch(processor) => point.processors |= 1 << processor,
-                Departure::Hasten => {}
-            }
-        }
+        let departures = self.departures();
+        let mut point = Point {
+            time: self.time,
+            processor: self.current as u8,
+            interrupts: departures.interrupt_count,
+            processors: departures.processors,
+            due: self.due,
+            preempted: 0,
+        };
         let mut busy = [(0, 0); PROCESSORS_MAX];
         let mut count = 0;
         for (number, processor) in self.processors[..self.processor_count].iter().enumerate() {
@@ -318,38 +372,81 @@ impl<S: Sink> State<S> {
         self.sink.passes(&point);
     }
 
-    /// Adds what exists now. In place: a table of bytes that is copied just after it was written stalls.
-    #[inline]
-    fn list(&self, departures: &mut Departures) {
-        let mut pending = self.deliverable(self.current);
-        for _ in 0..4 {
-            let Some(message) = Delivery::first(pending) else { break };
-            departures.add(Departure::Interrupt(message), true);
-            pending &= pending - 1;
-        }
-        for processor in 0..self.processor_count {
-            let exists = processor != self.current && self.can_go_on(processor);
-            departures.add(Departure::Switch(processor as u8), exists);
-        }
-        departures.add(Departure::Hasten, self.due != u64::MAX);
+    /// What exists now.
+    #[inline(always)]
+    fn departures(&self) -> Departures {
+        let interrupts = self.deliverable(self.current);
+        let interrupt_count = match interrupts {
+            0 => 0,
+            _ => interrupts.count_ones().min(INTERRUPTS_MAX) as u8,
+        };
+        let processors = self.can_go_on() & !(1 << self.current);
+        Departures { interrupts, interrupt_count, processors, hasten: self.due != u64::MAX }
     }
 
-    /// Whether resuming the processor would get anywhere.
-    #[inline]
-    pub(super) fn can_go_on(&self, processor: usize) -> bool {
-        match self.processors[processor].status {
-            Status::Busy => true,
-            Status::Waiting(lock) => {
-                self.is_granted(processor, lock) || self.deliverable(processor) != 0
-            }
-            Status::Idle => self.has_work(processor),
+    /// The processors that would get anywhere if they were resumed, a bit each.
+    #[inline(always)]
+    fn can_go_on(&self) -> u8 {
+        let mut can = self.locks.movable() | self.idle_with_work();
+        if self.interrupts.any() {
+            let waiting = self.under_way & !self.locks.movable();
+            can |= self.of(waiting, |s, p| s.deliverable(p) != 0);
+        }
+        can
+    }
+
+    /// The processors that have nothing under way and something to do, a bit each.
+    #[inline(always)]
+    pub(super) fn idle_with_work(&self) -> u8 {
+        let all = (1_u16 << self.processor_count) - 1;
+        let idle = all as u8 & !self.under_way;
+        let mut work = self.of(idle & self.given, Self::has_work);
+        if self.interrupts.any() {
+            work |= self.of(idle, |s, p| s.deliverable(p) != 0);
+        }
+        work
+    }
+
+    /// Whether an idle processor was given something that it can do.
+    fn has_work(&self, processor: usize) -> bool {
+        !self.processors[processor].tasks.is_empty() || self.has_deferred(processor)
+    }
+
+    /// Gives a processor work for a thread; `false` if it has too much.
+    pub(super) fn assign(&mut self, processor: usize, task: Task) -> bool {
+        self.given |= 1 << processor;
+        self.processors[processor].tasks.push(task)
+    }
+
+    /// Gives a processor work at DISPATCH_LEVEL, unless it has that already.
+    pub(super) fn defer(&mut self, processor: usize, work: Deferred) {
+        self.given |= 1 << processor;
+        self.processors[processor].deferred.push_once(work);
+    }
+
+    /// The current processor has done all that it could.
+    pub(super) fn rest(&mut self) {
+        self.set_status(Status::Idle);
+        let p = self.processor();
+        if p.tasks.is_empty() && p.deferred.is_empty() {
+            self.given &= !(1 << self.current);
         }
     }
 
-    /// Whether an idle processor has something to do.
+    /// Those of some processors of which `holds` holds.
     #[inline]
-    pub(super) fn has_work(&self, processor: usize) -> bool {
-        let p = &self.processors[processor];
-        !p.tasks.is_empty() || self.has_deferred(processor) || self.deliverable(processor) != 0
+    fn of(&self, processors: u8, holds: impl Fn(&Self, usize) -> bool) -> u8 {
+        let keep = |kept, p| kept | u8::from(holds(self, p)) << p;
+        numbers(processors).fold(0, keep)
     }
+}
+
+/// The numbers of the processors whose bits are set, lowest first.
+#[inline]
+pub(super) fn numbers(mut processors: u8) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (processors != 0).then(|| processors.trailing_zeros() as usize)?;
+        processors &= processors - 1;
+        Some(lowest)
+    })
 }

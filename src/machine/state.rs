@@ -1,6 +1,7 @@
 //! All that a run changes, and the one way to reach it.
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::adapter::Adapter;
@@ -9,7 +10,9 @@ use super::dpc::Dpcs;
 use super::interrupt::Interrupts;
 use super::lock::Locks;
 use super::memory::Memory;
-use super::port::{Executives, Port};
+use super::mutation::Mutation;
+use super::port::access::MemoryWatch;
+use super::port::{Executives, Mutant, Port};
 use super::processor::{Fiber, Processor};
 use super::recovery::Recovery;
 use super::request::Requests;
@@ -17,7 +20,7 @@ use super::schedule::Schedule;
 use super::timer::Timers;
 use super::{Abi, Driver, Run};
 use crate::device::{Bus, Device};
-use crate::event::{Cause, Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
+use crate::event::{Area, Cause, Event, Flow, Kind, PROCESSORS_MAX, Sink, Site};
 use crate::scenario::{STEPS_MAX, Scenario, Setup, Step};
 
 /// Virtual nanoseconds that a decision point takes: about what a DDI call costs on a current processor.
@@ -79,7 +82,15 @@ pub(super) struct State<S> {
     pub(super) picks: u32,
     pub(super) processor_count: usize,
     pub(super) processors: [Processor; PROCESSORS_MAX],
+    /// Processors that are not idle, a bit each.
+    pub(super) under_way: u8,
+    /// Processors that were given work and have not done all of it, a bit each.
+    pub(super) given: u8,
     pub(super) schedule: Schedule,
+    /// Whether the driver's accesses to memory are told of.
+    pub(super) watch: MemoryWatch,
+    /// Where a compiled driver's image lies.
+    pub(super) image: Range<usize>,
     /// The processor that a decision switches to.
     pub(super) schedule_next: Option<u8>,
     pub(super) locks: Locks,
@@ -90,6 +101,9 @@ pub(super) struct State<S> {
     pub(super) requests: Requests,
     pub(super) recovery: Recovery,
     pub(super) adapter: Adapter,
+    /// Lock calls do not do what they should: a crash dump, or a mutation.
+    pub(super) lock_calls_differ: bool,
+    pub(super) mutant: Mutant,
 }
 
 impl<S: Sink> State<S> {
@@ -113,16 +127,22 @@ impl<S: Sink> State<S> {
             picks: 0,
             processor_count: 1,
             processors: std::array::from_fn(|_| Processor::new()),
+            under_way: 0,
+            given: 0,
             schedule: Schedule::default(),
+            watch: MemoryWatch::default(),
+            image: 0..0,
             schedule_next: None,
             locks: Locks::new(),
             dpcs: Dpcs::new(),
             executives: Executives::new(),
             interrupts: Interrupts::new(),
-            timers: Timers::new(),
+            timers: Timers::NONE,
             requests: Requests::new(),
             recovery: Recovery::default(),
             adapter: Adapter::default(),
+            lock_calls_differ: false,
+            mutant: Mutant::default(),
         }
     }
 
@@ -139,6 +159,7 @@ impl<S: Sink> State<S> {
         self.end = None;
         (self.time, self.due, self.order) = (0, u64::MAX, 0);
         (self.current, self.picks) = (0, 0);
+        (self.under_way, self.given) = (0, 0);
         for processor in &mut self.processors[..self.processor_count] {
             processor.power_on();
         }
@@ -146,7 +167,7 @@ impl<S: Sink> State<S> {
         if self.setup.dump {
             self.processor_count = 1;
         }
-        self.schedule.power_on(&scenario.schedule, scenario.policy);
+        self.schedule.power_on(&scenario.schedule, scenario.policy, self.watch.preempts);
         self.schedule_next = None;
         self.locks.power_on();
         self.dpcs.power_on();
@@ -158,6 +179,8 @@ impl<S: Sink> State<S> {
         self.adapter = Adapter::default();
         self.adapter.fail_allocation = self.setup.failures.allocation;
         self.adapter.facts.dump = self.setup.dump;
+        self.lock_calls_differ = self.setup.dump || self.mutant.mutation.is_some();
+        self.mutant.power_on();
         self.memory.power_on(machine, driver.data.device_extension_size as usize);
         self.device.power_on(&self.setup.device);
     }
@@ -211,6 +234,15 @@ impl<S: Sink> State<S> {
     #[inline]
     pub(super) fn processor(&mut self) -> &mut Processor {
         &mut self.processors[self.current]
+    }
+
+    /// Where in shared memory an address lies; `None` for what only one processor reaches.
+    pub(super) fn shared_place(&self, address: usize) -> Option<(Area, u32)> {
+        let image = &self.image;
+        if image.contains(&address) {
+            return Some((Area::Image, (address - image.start) as u32));
+        }
+        self.memory.shared_place(address, |slot| self.requests.slots[slot].number)
     }
 
     /// Lets the device do something, and then looks at what it raised.
@@ -281,6 +313,18 @@ impl<S: Sink + 'static> Inner<S> {
 
     pub(super) fn observe(&mut self, on: bool) {
         self.state.get_mut().schedule.observed = on;
+    }
+
+    pub(super) fn mutate(&mut self, mutation: Option<Mutation>) {
+        self.state.get_mut().mutant.mutation = mutation;
+    }
+
+    pub(super) fn watch_memory(&mut self, watch: MemoryWatch) {
+        self.state.get_mut().watch = watch;
+    }
+
+    pub(super) fn watch_image(&mut self, image: Range<usize>) {
+        self.state.get_mut().image = image;
     }
 
     pub(super) fn sink(&mut self) -> &mut S {

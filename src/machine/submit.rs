@@ -58,7 +58,7 @@ impl<S: Sink> State<S> {
     }
 
     pub(super) fn add_task(&mut self, task: Task) {
-        let queued = self.processor().tasks.push(task);
+        let queued = self.assign(self.current, task);
         debug_assert!(queued, "there are fewer steps than places");
     }
 
@@ -134,7 +134,7 @@ impl<S: Sink> State<S> {
     /// Makes the processor look at the requests that wait, once it can.
     pub(super) fn restart_later(&mut self) {
         if !self.requests.waiting.is_empty() {
-            self.processor().deferred.push_once(Deferred::Restart);
+            self.defer(self.current, Deferred::Restart);
         }
     }
 

@@ -77,21 +77,20 @@ fn index_of(handle: *mut c_void) -> Option<usize> {
 }
 
 impl Timers {
-    pub(super) fn new() -> Self {
-        Timers {
-            call_due: u64::MAX,
-            call_processor: 0,
-            call_routine: None,
-            extended: [NO_TIMER; HANDLES_MAX],
-            workers: [NO_WORKER; HANDLES_MAX],
-            next: u64::MAX,
-            state_change: None,
-            idle: 0,
-        }
-    }
+    /// None in use.
+    pub(super) const NONE: Timers = Timers {
+        call_due: u64::MAX,
+        call_processor: 0,
+        call_routine: None,
+        extended: [NO_TIMER; HANDLES_MAX],
+        workers: [NO_WORKER; HANDLES_MAX],
+        next: u64::MAX,
+        state_change: None,
+        idle: 0,
+    };
 
     pub(super) fn power_on(&mut self) {
-        *self = Self::new();
+        *self = Self::NONE;
     }
 
     /// When the next timer fires.
@@ -217,7 +216,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         *worker = Worker { allocated: true, queued: true, routine: Some(routine), context };
-        self.processor().tasks.push(Task::WorkItem(index as u8));
+        self.assign(self.current, Task::WorkItem(index as u8));
         StorStatus::SUCCESS
     }
 
@@ -231,7 +230,7 @@ impl<S: Sink> State<S> {
             return StorStatus::BUSY;
         }
         self.timers.state_change = Some((routine, context));
-        self.processor().deferred.push_once(Deferred::StateChange);
+        self.defer(self.current, Deferred::StateChange);
         StorStatus::SUCCESS
     }
 
@@ -270,7 +269,7 @@ impl<S: Sink> State<S> {
             }
         }
         self.emit(Site::Port, Kind::TimerExpired { timer });
-        self.processors[usize::from(processor)].deferred.push_once(work);
+        self.defer(usize::from(processor), work);
     }
 
     /// The device does its next work now.
@@ -338,7 +337,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` as StorPort runs HwStorTimer, HwStorResetBus and HwStorStateChange: under StartIo and, in
     /// half duplex, Interrupt.
     pub(super) fn under_start_io<R>(self, call: impl FnOnce() -> R) -> R {
-        self.take(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
+        self.take_seldom(Lock::StartIo, Request::of_port(Irql::DISPATCH), Site::Port);
         let result =
             if self.with(|s| s.is_half_duplex()) { self.under_interrupt(call) } else { call() };
         self.give_quietly(Lock::StartIo, Irql::DISPATCH);
@@ -348,7 +347,7 @@ impl<S: Sink + 'static> Port<S> {
     /// Runs `call` at DIRQL under the Interrupt lock.
     pub(super) fn under_interrupt<R>(self, call: impl FnOnce() -> R) -> R {
         let saved = self.with(|s| s.processor().irql);
-        self.take(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
+        self.take_seldom(Lock::Interrupt, Request::of_port(super::interrupt::DIRQL), Site::Port);
         let result = call();
         self.give_quietly(Lock::Interrupt, saved);
         result

@@ -1,11 +1,12 @@
 //! What numbers in an event can be: whoever reads events indexes tables with them.
 
 use crate::event::{
-    DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Event, Kind, Lock, MESSAGES_MAX, PROCESSORS_MAX,
+    Access, DEPTH_MAX, DPCS_MAX, EXECUTIVE_LOCKS_MAX, Event, Kind, Lock, MESSAGES_MAX,
+    PROCESSORS_MAX,
 };
 
 /// Says which number of the event is too large.
-pub(super) fn check(event: &Event) -> Result<(), String> {
+pub(crate) fn check(event: &Event) -> Result<(), String> {
     below("processor", event.processor.into(), PROCESSORS_MAX)?;
     below("depth", event.depth.into(), DEPTH_MAX + 1)?;
     match event.kind {
@@ -33,9 +34,16 @@ pub(super) fn check(event: &Event) -> Result<(), String> {
             below("target", target.into(), PROCESSORS_MAX)?;
             check_lock(Lock::Message(message))
         }
+        Kind::Accessed(Access { offset, bytes, .. }) => {
+            below("offset", offset as usize + usize::from(bytes), OFFSET_MAX)
+        }
+        Kind::Channel { channel, .. } => below("channel", channel.into(), PROCESSORS_MAX),
         _ => Ok(()),
     }
 }
+
+/// Bytes of the largest image that Windows loads: 2 GiB.
+const OFFSET_MAX: usize = 1 << 31;
 
 fn check_lock(lock: Lock) -> Result<(), String> {
     match lock {

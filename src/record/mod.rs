@@ -5,12 +5,12 @@
 //! people and scripts can write; whatever else holds events becomes an [`Events`], and [`check`] does the rest.
 
 pub mod jsonl;
-mod limits;
+pub(crate) mod limits;
 
 use std::fmt;
 
 use crate::event::{Event, Flow};
-use crate::rules::{Checker, Finding, RuleSet};
+use crate::rules::{Checker, Finding, Races, RuleSet};
 
 /// Why a record cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +58,15 @@ pub struct Checked {
 /// is as the rules know it.
 pub fn check(events: impl Events) -> Result<Checked, ReadError> {
     let mut checker = Box::new(Checker::new());
+    let mut races = Box::<Races>::default();
     checker.mute(events.muted());
     let (mut count, mut flow) = (0, Flow::Continue);
     for event in events {
         let event = event?;
         count += 1;
         if flow == Flow::Continue {
+            // A race stops the checker, which then says so itself.
+            let _ = races.record(&event, &mut checker);
             flow = checker.record(&event);
         }
     }

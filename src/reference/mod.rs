@@ -11,6 +11,7 @@
 mod locks;
 mod model;
 mod orders;
+pub mod race;
 mod rest;
 mod table;
 

@@ -34,6 +34,9 @@ pub struct Breach {
     pub irql: u8,
     /// Virtual time in nanoseconds.
     pub time_ns: u64,
+    /// Of a data race: which memory, by whom, under which locks, and the lock that both want; a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub race: Vec<String>,
 }
 
 impl Breach {
@@ -53,6 +56,7 @@ impl Breach {
             processor: finding.processor,
             irql: finding.irql.0,
             time_ns: finding.time,
+            race: finding.race_lines().map(|line| line.to_string()).collect(),
         }
     }
 
@@ -80,6 +84,7 @@ impl Breach {
             processor: 0,
             irql: 0,
             time_ns: 0,
+            race: Vec::new(),
         }
     }
 }

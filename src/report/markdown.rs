@@ -45,6 +45,9 @@ fn one(text: &mut String, bug: &Bug<'_>) {
         let locks: Vec<String> = breach.locks.iter().map(|lock| code(lock)).collect();
         let _ = writeln!(text, "- locks: {}", locks.join(", "));
     }
+    for line in &breach.race {
+        let _ = writeln!(text, "- race: {}", plain(line));
+    }
     let _ = writeln!(
         text,
         "- shown by {}, {} to {}",

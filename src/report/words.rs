@@ -32,6 +32,9 @@ pub fn what(event: &Event) -> String {
         Kind::Crashed { cause } => format!("! the driver stops: {cause}"),
         Kind::Entered { routine, subject } => format!("> {}", callback(routine, subject)),
         Kind::Left { routine, result, .. } => left(routine, result),
+        Kind::Accessed(access) => format!("~ {access}"),
+        Kind::Channel { channel, begins: true } => format!("* channel {channel} begins a call"),
+        Kind::Channel { channel, begins: false } => format!("* channel {channel} is free"),
         _ => lock_event(kind, event.processor)
             .or_else(|| dpc_event(kind))
             .unwrap_or_else(|| request_event(kind)),

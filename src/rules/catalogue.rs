@@ -3,7 +3,8 @@
 use core::fmt;
 
 use super::{
-    balance, config, ddi as ddis, dpc, end, graph, interrupt, irql, kind, order, request, time,
+    balance, config, ddi as ddis, dpc, end, graph, interrupt, irql, kind, order, race, request,
+    time,
 };
 
 /// The address of a StorPort reference page.
@@ -69,6 +70,8 @@ pub enum Family {
     Ddi,
     /// What HwStorFindAdapter sets.
     Configuration,
+    /// Memory that is touched without an order.
+    Race,
     /// How a run ends.
     End,
 }
@@ -86,6 +89,7 @@ impl fmt::Display for Family {
             Family::Time => "time",
             Family::Ddi => "ddi",
             Family::Configuration => "configuration",
+            Family::Race => "race",
             Family::End => "end",
         })
     }
@@ -220,6 +224,7 @@ rules! {
     RunDeadlock = "run.deadlock", end::DEADLOCK;
     RunHang = "run.hang", end::HANG;
     DriverCrashed = "driver.crashed", end::CRASHED;
+    RaceUnsynchronized = "race.unsynchronized", race::UNSYNCHRONIZED;
 }
 
 impl fmt::Display for RuleId {

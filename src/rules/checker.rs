@@ -14,7 +14,8 @@ use super::finding::{FINDING_LOCKS_MAX, Finding, Path};
 use super::graph::Graph;
 use super::kind::Executives;
 use super::lockset::{LockSet, lock_of};
-use super::state::State;
+use super::moment::Moment;
+use super::state::{Held, NONE, State};
 use super::verdict::Verdict;
 use super::{balance, config, ddi, irql, request, time};
 use crate::event::{
@@ -90,6 +91,7 @@ const NO_FINDING: Finding = Finding {
     processor: 0,
     irql: Irql::PASSIVE,
     time: 0,
+    race: None,
 };
 
 impl Default for Checker {
@@ -180,6 +182,24 @@ impl Checker {
         self.state.processor(processor).path()
     }
 
+    /// The callback whose code runs on a processor, also when it does so through StorPortSynchronizeAccess.
+    #[must_use]
+    pub fn root_routine(&self, processor: u8) -> Option<Routine> {
+        self.state.processor(processor).root().map(|frame| frame.routine)
+    }
+
+    /// What the innermost callback on a processor is about.
+    pub(super) fn subject(&self, processor: u8) -> u16 {
+        self.state.processor(processor).frame().map_or(0, |frame| frame.subject)
+    }
+
+    /// The locks that the callback which runs on a processor holds, the newest first: not those of what it interrupted.
+    pub(super) fn own_locks(&self, processor: u8) -> impl Iterator<Item = Lock> {
+        let root = self.state.processor(processor).root_depth();
+        let own = move |held: &Held| held.callback != NONE && held.callback >= root;
+        self.state.held_by(processor).take_while(move |(_, held)| own(held)).map(|(lock, _)| lock)
+    }
+
     /// If the last event was an acquire under another lock: that one (the newest), and the one acquired.
     #[must_use]
     #[inline]
@@ -201,50 +221,53 @@ impl Checker {
             return Flow::Stop;
         }
         (self.edge, self.near) = (None, None);
+        let at = &Moment::of(event);
         match event.kind {
-            Kind::Called { ddi, argument, result } => self.called(event, ddi, argument, result),
+            Kind::Called { ddi, argument, result } => self.called(at, ddi, argument, result),
             Kind::LockAcquired { lock, api, irql, contended } => {
-                self.acquired(event, lock, api, irql, contended)
+                self.acquired(at, lock, api, irql, contended)
             }
             Kind::LockReleased { lock, api, holder, handle, irql, saved, held_ns } => {
                 let release = balance::Release {
-                    processor: event.processor,
+                    processor: at.processor,
                     lock,
                     api,
                     holder,
                     handle,
-                    from: event.irql,
+                    from: at.irql,
                     irql,
                     saved,
                 };
-                self.released(event, &release, held_ns)
+                self.released(at, &release, held_ns)
             }
-            Kind::Entered { routine, subject } => self.entered(event, routine, subject),
-            Kind::Left { busy_ns, .. } => self.left(event, busy_ns),
-            _ => self.record_rare(event),
+            Kind::Entered { routine, subject } => self.entered(at, routine, subject),
+            Kind::Left { busy_ns, .. } => self.left(at, busy_ns),
+            _ => self.record_rare(*event),
         }
     }
 
-    /// Events that are rarer than a DDI call.
-    #[inline(always)]
-    fn record_rare(&mut self, event: &Event) -> Flow {
+    /// Events that are rarer than a DDI call. By value, and not inlined, as all that leaves the hot path: see
+    /// [`Checker::object`].
+    #[inline(never)]
+    fn record_rare(&mut self, event: Event) -> Flow {
+        let at = &Moment::of(&event);
         match event.kind {
-            Kind::LockWaited { lock, api, .. } => self.waited(event, lock, api),
+            Kind::LockWaited { lock, api, .. } => self.waited(at, lock, api),
             Kind::RequestCompleted { status, owner, device_owns, starting_elsewhere, .. } => {
                 let completion = request::Completion { status, owner, device_owns };
-                self.completed(event, &completion, starting_elsewhere)
+                self.completed(at, &completion, starting_elsewhere)
             }
-            Kind::Configured(adapter) => self.configured(event, adapter),
-            Kind::Deadlocked { lock, length, .. } => self.deadlocked(event, lock, length),
+            Kind::Configured(adapter) => self.configured(at, adapter),
+            Kind::Deadlocked { lock, length, .. } => self.deadlocked(at, lock, length),
             Kind::AdapterStopped { .. } => {
                 self.dpcs.forget_initialization();
                 self.executives.forget_initialization();
                 let verdict = self.held_at_end(RuleId::LockHeldAtRemoval);
-                self.object(event, verdict)
+                self.object(at, verdict)
             }
             Kind::DpcInitialized { dpc, queued, .. } => {
-                let verdict = self.dpcs.initialize(&self.state, event.processor, dpc, queued);
-                self.object(event, verdict)
+                let verdict = self.dpcs.initialize(&self.state, at.processor, dpc, queued);
+                self.object(at, verdict)
             }
             Kind::DpcIssued { dpc: Some(_), queued, .. } => {
                 self.near = (!queued).then_some(NearMiss::DpcQueuedAlready);
@@ -252,27 +275,26 @@ impl Checker {
             }
             Kind::ExecutiveInitialized { lock, held, .. } if !self.adapter.dump => {
                 let verdict = self.executives.initialize(lock, held);
-                self.object(event, verdict)
+                self.object(at, verdict)
             }
-            Kind::IrqlSet { irql, raise } => self.irql_set(event, irql, raise),
+            Kind::IrqlSet { irql, raise } => self.irql_set(at, irql, raise),
             _ => {
-                let verdict = self.judge_plain(event);
-                self.object(event, verdict)
+                let verdict = self.judge_plain(at, event.kind);
+                self.object(at, verdict)
             }
         }
     }
 
     /// Events that say by themselves which rule is broken, if one is.
-    #[inline(always)]
-    fn judge_plain(&self, event: &Event) -> Option<Verdict> {
+    fn judge_plain(&self, at: &Moment, kind: Kind) -> Option<Verdict> {
         let lawful = !self.adapter.dump;
-        Some(match event.kind {
+        Some(match kind {
             Kind::LockMisused { api, release, misuse } if lawful => {
-                super::kind::misused(&self.state, event.processor, api, release, misuse)
+                super::kind::misused(&self.state, at.processor, api, release, misuse)
             }
             Kind::LockRefused { status: StorStatus::INVALID_IRQL, .. } if lawful => {
-                let p = self.state.processor(event.processor);
-                irql::refused(p, event.irql, self.adapter.device_irql)
+                let p = self.state.processor(at.processor);
+                irql::refused(p, at.irql, self.adapter.device_irql)
             }
             Kind::ContextIgnored { .. } if lawful => Verdict::of(RuleId::LockContextNotNull),
             Kind::ExecutiveUninitialized { lock } if lawful => {
@@ -282,7 +304,7 @@ impl Checker {
                 Verdict::of(RuleId::DpcUninitialized)
             }
             Kind::DpcCorrupted { dpc } => Verdict::of(RuleId::DpcCorrupted).lock(Lock::Dpc(dpc)),
-            Kind::RequestsCompletedByPort { .. } if event.site != Site::Port => {
+            Kind::RequestsCompletedByPort { .. } if at.site != Site::Port => {
                 Verdict::of(RuleId::DdiCompleteRequest)
             }
             Kind::RequestTouched { .. } => Verdict::of(RuleId::RequestTouched),
@@ -303,25 +325,25 @@ impl Checker {
     }
 
     #[inline]
-    fn called(&mut self, event: &Event, called: Ddi, argument: u32, result: u32) -> Flow {
+    fn called(&mut self, at: &Moment, called: Ddi, argument: u32, result: u32) -> Flow {
         let mut verdict = None;
         if ddi::is_watched(called) {
-            verdict = self.called_watched(event, called, argument, result);
+            verdict = self.called_watched(at.processor, called, argument, result);
         }
         if verdict.is_none() && !self.adapter.dump {
-            verdict = irql::called(called, event.irql);
+            verdict = irql::called(called, at.irql);
         }
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
     fn called_watched(
         &mut self,
-        event: &Event,
+        processor: u8,
         called: Ddi,
         argument: u32,
         result: u32,
     ) -> Option<Verdict> {
-        let p = self.state.processor_mut(event.processor);
+        let p = self.state.processor_mut(processor);
         match called {
             Ddi::StallExecution => time::stalled(p, &self.adapter, argument),
             Ddi::AllocatePool => time::allocated(p, &self.adapter),
@@ -329,46 +351,41 @@ impl Checker {
         }
     }
 
-    fn completed(
-        &mut self,
-        event: &Event,
-        completion: &request::Completion,
-        starting: bool,
-    ) -> Flow {
+    fn completed(&mut self, at: &Moment, completion: &request::Completion, starting: bool) -> Flow {
         if starting {
             self.near = Some(NearMiss::CompletedWhileStarting);
-        } else if !self.state.processor(event.processor).held.is_empty() {
+        } else if !self.state.processor(at.processor).held.is_empty() {
             self.near = Some(NearMiss::CompletedUnderLock);
         }
-        let verdict = completion.judge(&self.state, event.processor, &self.adapter);
-        self.object(event, verdict)
+        let verdict = completion.judge(&self.state, at.processor, &self.adapter);
+        self.object(at, verdict)
     }
 
-    fn configured(&mut self, event: &Event, adapter: Adapter) -> Flow {
+    fn configured(&mut self, at: &Moment, adapter: Adapter) -> Flow {
         let verdict = config::configured(&self.adapter, &adapter);
         self.adapter = adapter;
         self.graph.set_per_message(matches!(adapter.interrupts, Interrupts::PerMessage));
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
-    fn irql_set(&mut self, event: &Event, irql: Irql, raise: bool) -> Flow {
+    fn irql_set(&mut self, at: &Moment, irql: Irql, raise: bool) -> Flow {
         let verdict = if self.adapter.dump {
             None
         } else {
-            irql::set(&self.state, event.processor, event.irql, irql, raise)
+            irql::set(&self.state, at.processor, at.irql, irql, raise)
         };
-        if let Some(frame) = self.state.processor_mut(event.processor).frame_mut() {
-            frame.irql_site = event.site;
-            frame.raised_from = irql::follow(frame.raised_from, event.irql, irql, raise);
+        if let Some(frame) = self.state.processor_mut(at.processor).frame_mut() {
+            frame.irql_site = at.site;
+            frame.raised_from = irql::follow(frame.raised_from, at.irql, irql, raise);
         }
-        self.object(event, verdict)
+        self.object(at, verdict)
     }
 
-    fn deadlocked(&mut self, event: &Event, lock: Lock, length: u8) -> Flow {
+    fn deadlocked(&mut self, at: &Moment, lock: Lock, length: u8) -> Flow {
         if length <= 1 && self.waits_for_itself {
             return Flow::Continue;
         }
-        let Some(deadlock) = self.circle.add(&self.state, event, lock, length) else {
+        let Some(deadlock) = self.circle.add(&self.state, at, lock, length) else {
             return Flow::Continue;
         };
         self.circle.clear();
@@ -377,7 +394,7 @@ impl Checker {
             path: deadlock.path,
             site: deadlock.site,
             other_site: deadlock.other_site,
-            ..self.finding(event, RuleId::RunDeadlock)
+            ..self.finding(at, RuleId::RunDeadlock)
         };
         self.report(finding)
     }

@@ -11,9 +11,10 @@
 
 use super::catalogue::{Family, Rule, Severity, drivers};
 use super::finding::{FINDING_LOCKS_MAX, Path, site_rank};
+use super::moment::Moment;
 use super::order::Kinds;
 use super::state::State;
-use crate::event::{Event, Lock, PROCESSORS_MAX, Site};
+use crate::event::{Lock, PROCESSORS_MAX, Site};
 
 pub(super) const DEADLOCK: Rule = Rule {
     id: "run.deadlock",
@@ -94,11 +95,11 @@ impl Circle {
     pub(super) fn add(
         &mut self,
         state: &State,
-        event: &Event,
+        at: &Moment,
         lock: Lock,
         length: u8,
     ) -> Option<Deadlock> {
-        let p = state.processor(event.processor);
+        let p = state.processor(at.processor);
         let wait = Wait { lock, site: p.waits_at, path: p.path() };
         *self.waits.get_mut(usize::from(self.count))? = wait;
         self.count += 1;

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::catalogue::{RuleId, Severity};
+use super::race::Race;
 use crate::event::{DEPTH_MAX, Lock, Routine, Site};
 use crate::storport::Irql;
 
@@ -84,15 +85,25 @@ pub struct Finding {
     pub irql: Irql,
     /// Virtual time in nanoseconds.
     pub time: u64,
+    /// Of a data race: what the two accesses were.
+    pub race: Option<Race>,
 }
 
 impl Finding {
     /// What makes two findings the same bug: rule, kinds of locks, callback path and site. It does not
-    /// change with the build, the host or the schedule, and not with which of several like locks it was.
+    /// change with the build, the host or the schedule, and not with which of several like locks it was. Of a data race:
+    /// rule and both sites.
     #[must_use]
     pub fn id(&self) -> u64 {
         let mut hash = Fnv::new();
         hash.bytes(self.rule.rule().id.as_bytes());
+        if self.race.is_some() {
+            // Which of the two came first, by which way, is the schedule's doing.
+            let mut sites = [site_rank(self.site), site_rank(self.other_site.unwrap_or_default())];
+            sites.sort_unstable();
+            sites.iter().for_each(|site| hash.bytes(&site.to_le_bytes()));
+            return hash.0;
+        }
         for lock in self.locks {
             hash.byte(lock.map_or(0, kind_byte));
         }

@@ -214,15 +214,14 @@ impl Executives {
         })
     }
 
-    /// Notes an acquire; objects if the lock is now in use in both ways.
-    #[inline]
-    pub(super) fn acquire(&mut self, lock: u8, api: LockApi) -> Option<Verdict> {
+    /// Notes an acquire; whether the lock is now in use in both ways.
+    #[inline(always)]
+    pub(super) fn mixes(&mut self, lock: u8, api: LockApi) -> bool {
         if matches!(api, LockApi::KeQueued | LockApi::KeQueuedDpcLevel) {
             self.queued |= bit(lock);
         } else {
             self.ordinary |= bit(lock);
         }
-        (self.queued & self.ordinary & bit(lock) != 0)
-            .then(|| Verdict::of(RuleId::LockMixedApi).lock(Lock::Executive(lock)))
+        self.queued & self.ordinary & bit(lock) != 0
     }
 }

@@ -21,6 +21,7 @@
 //! | `dpc`, `request` | the lives of a STOR_DPC and of a request |
 //! | `time` | how long things take |
 //! | `ddi`, `config` | which DDI from where; what HwStorFindAdapter sets |
+//! | `race` | memory touched without an order, in runs whose memory is watched |
 //! | `end` | deadlock, hang, crash |
 //!
 //! Each file of a family begins with what it verifies, what it does not verify and why, and the StorPort page.
@@ -57,7 +58,9 @@ mod interrupt;
 mod irql;
 mod kind;
 mod lockset;
+mod moment;
 mod order;
+mod race;
 mod request;
 mod state;
 mod time;
@@ -74,3 +77,4 @@ pub use finding::{FINDING_LOCKS_MAX, Finding, Path};
 pub use graph::{CYCLE_MAX, EDGES_MAX};
 pub use lockset::LockSet;
 pub use order::{Cell, Kinds, cell};
+pub use race::{Race, RaceLine, Races, Side};

@@ -155,6 +155,12 @@ impl Processor {
         self.frames().iter().rev().find(|frame| frame.routine != Routine::Synchronized)
     }
 
+    /// How deep the callback is whose code runs; 0 for none.
+    pub(super) fn root_depth(&self) -> u8 {
+        let root = |frame: &Frame| frame.routine != Routine::Synchronized;
+        self.frames().iter().rposition(root).map_or(0, |place| place as u8 + 1)
+    }
+
     /// Whether the callback whose code runs is `routine`.
     pub(super) fn runs(&self, routine: Routine) -> bool {
         self.root().is_some_and(|frame| frame.routine == routine)

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::panic::Location;
 
 use super::order::{Kinds, cell};
-use super::{Checker, Finding, RuleId, RuleSet};
+use super::{Checker, Finding, Races, RuleId, RuleSet};
 use crate::event::{
-    Adapter, Duplex, Event, Flow, Handle, Interrupts, Kind, Lock, LockApi, Miniport, Owner,
-    Routine, Site,
+    Access, Adapter, Area, Duplex, Event, Flow, Handle, Interrupts, Kind, Lock, LockApi, Miniport,
+    Owner, Routine, Site, Touch,
 };
 use crate::storport::{Ddi, Irql, SrbStatus};
 
@@ -46,6 +46,9 @@ struct Callback {
 /// A trace under construction, and the checker that reads it.
 pub(super) struct Trace {
     pub(super) checker: Checker,
+    races: Box<Races>,
+    /// Every event so far.
+    pub(super) events: Vec<Event>,
     adapter: Adapter,
     processor: u8,
     irql: [Irql; 8],
@@ -61,6 +64,8 @@ impl Trace {
     pub(super) fn new() -> Trace {
         let mut trace = Trace {
             checker: Checker::new(),
+            races: Box::default(),
+            events: Vec::new(),
             adapter: ADAPTER,
             processor: 0,
             irql: [Irql::PASSIVE; 8],
@@ -107,6 +112,9 @@ impl Trace {
         let depth = self.callbacks[p].len() as u8;
         let event =
             Event { time: 0, site, kind, processor: self.processor, irql: self.irql[p], depth };
+        self.events.push(event);
+        // A race stops the checker.
+        let _ = self.races.record(&event, &mut self.checker);
         let flow = self.checker.record(&event);
         self.stopped |= flow == Flow::Stop;
         self
@@ -282,6 +290,30 @@ impl Trace {
         self.tell(Kind::Called { ddi, argument, result })
     }
 
+    /// The driver reads four bytes of its device extension.
+    #[track_caller]
+    pub(super) fn read(&mut self, offset: u32) -> &mut Self {
+        self.touch(Area::Extension, offset, Touch::Read)
+    }
+
+    /// The driver writes four bytes of its device extension.
+    #[track_caller]
+    pub(super) fn write(&mut self, offset: u32) -> &mut Self {
+        self.touch(Area::Extension, offset, Touch::Write)
+    }
+
+    /// The driver touches four bytes.
+    #[track_caller]
+    pub(super) fn touch(&mut self, area: Area, offset: u32, touch: Touch) -> &mut Self {
+        self.tell(Kind::Accessed(Access { area, offset, bytes: 4, touch }))
+    }
+
+    /// The driver issues a DPC, which goes to the processor's own queue.
+    #[track_caller]
+    pub(super) fn issue(&mut self, dpc: u8) -> &mut Self {
+        self.tell(Kind::DpcIssued { dpc: Some(dpc), queued: true, target: self.processor })
+    }
+
     /// A request is completed.
     #[track_caller]
     pub(super) fn complete(
@@ -314,6 +346,27 @@ impl Trace {
     /// What was found.
     pub(super) fn findings(&self) -> &[Finding] {
         self.checker.findings()
+    }
+
+    /// IRQL of the processor that goes on.
+    pub(super) fn irql_now(&self) -> Irql {
+        self.irql[usize::from(self.processor)]
+    }
+
+    /// The routines under way on the processor that goes on, outermost first.
+    pub(super) fn routines(&self) -> Vec<Routine> {
+        let callbacks = &self.callbacks[usize::from(self.processor)];
+        callbacks.iter().map(|callback| callback.routine).collect()
+    }
+
+    /// The locks that somebody holds, with the processor and whether StorPort took it.
+    pub(super) fn held(&self) -> Vec<(Lock, u8, bool)> {
+        let is_ports = |api| matches!(api, LockApi::Port | LockApi::Synchronize);
+        let held =
+            self.locks.iter().map(|(lock, held)| (*lock, held.processor, is_ports(held.api)));
+        let mut held: Vec<_> = held.collect();
+        held.sort_unstable();
+        held
     }
 
     /// Whether the checker has ended the run.

@@ -26,8 +26,9 @@ pub mod perf;
 pub mod port;
 pub mod srb;
 pub mod status;
+pub mod touch;
 
-pub use cell::{Dpc, Shared};
+pub use cell::{Dpc, Interlocked, Shared};
 pub use config::{HwInitializationData, PortConfigurationInformation};
 pub use ddi::Ddi;
 pub use dpc::StorDpc;
@@ -38,3 +39,4 @@ pub use miniport::{Extension, Initialization, Miniport};
 pub use port::{StorPort, StorPortExt};
 pub use srb::Srb;
 pub use status::{SpReturn, SrbStatus, StorStatus};
+pub use touch::Touch;

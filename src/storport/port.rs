@@ -29,6 +29,7 @@ use super::perf::{
 };
 use super::srb::Srb;
 use super::status::{SrbStatus, StorStatus};
+use super::touch::Touch;
 
 /// StorPort, seen from a miniport: a handle of at most two words that every callback gets.
 ///
@@ -63,6 +64,13 @@ pub unsafe trait StorPort: Copy + 'static {
     #[track_caller]
     fn memory_written(self, address: *const c_void, bytes: usize) {
         let _ = (address, bytes);
+    }
+
+    /// Tells a checking port of an access to shared memory that cannot be torn. Nothing on real StorPort.
+    #[inline]
+    #[track_caller]
+    fn memory_interlocked(self, address: *const c_void, bytes: usize, touch: Touch) {
+        let _ = (address, bytes, touch);
     }
 
     // Locks.

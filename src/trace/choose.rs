@@ -2,7 +2,7 @@
 
 use crate::coverage::COUNTERS;
 use crate::harness::Harness;
-use crate::rules::{RuleId, Severity};
+use crate::rules::{Finding, Severity};
 
 /// What a run left in the coverage map: counters that are not zero.
 type Reached = Vec<(u16, u8)>;
@@ -28,6 +28,19 @@ pub struct Chosen {
     pub total: usize,
 }
 
+/// A bug that scenarios of one window show.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The shortest scenario that shows it.
+    pub bytes: Vec<u8>,
+    /// Which window it is of: an index.
+    pub window: usize,
+    /// The rule that is broken, and where.
+    pub finding: Finding,
+    /// Scenarios of the window that show it.
+    pub scenarios: u64,
+}
+
 /// Replays scenarios and chooses.
 #[derive(Debug)]
 pub struct Chooser<'a> {
@@ -35,14 +48,14 @@ pub struct Chooser<'a> {
     runs: Vec<Run>,
     /// Runs made.
     pub executions: u64,
-    /// What scenarios broke that were left out for it, with how many did.
-    pub violations: Vec<(RuleId, u64)>,
+    /// What scenarios broke that were left out for it, in the order of windows.
+    pub broken: Vec<Broken>,
 }
 
 impl<'a> Chooser<'a> {
     /// Replays on this harness.
     pub fn new(harness: &'a mut Harness) -> Chooser<'a> {
-        Chooser { harness, runs: Vec::new(), executions: 0, violations: Vec::new() }
+        Chooser { harness, runs: Vec::new(), executions: 0, broken: Vec::new() }
     }
 
     /// Replays the scenario of a window. One that breaks a rule is no seed: an engine would stop at it.
@@ -53,11 +66,8 @@ impl<'a> Chooser<'a> {
         self.executions += 1;
         let mut findings = self.harness.findings().iter();
         if let Some(error) = findings.rfind(|found| found.severity == Severity::Error) {
-            let rule = error.rule;
-            match self.violations.iter_mut().find(|(other, _)| *other == rule) {
-                Some((_, count)) => *count += 1,
-                None => self.violations.push((rule, 1)),
-            }
+            let finding = *error;
+            self.note(Broken { bytes, window, finding, scenarios: 1 });
             return decisions;
         }
         let counters = self.harness.coverage().0.iter().zip(0u16..);
@@ -65,6 +75,19 @@ impl<'a> Chooser<'a> {
         let reached = reached.collect();
         self.runs.push(Run { bytes, window, reached });
         decisions
+    }
+
+    fn note(&mut self, new: Broken) {
+        let same = |b: &&mut Broken| b.window == new.window && b.finding.bug() == new.finding.bug();
+        match self.broken.iter_mut().find(same) {
+            Some(known) => {
+                known.scenarios += 1;
+                if new.bytes.len() < known.bytes.len() {
+                    (known.bytes, known.finding) = (new.bytes, new.finding);
+                }
+            }
+            None => self.broken.push(new),
+        }
     }
 
     /// The scenarios that add something, the one that adds most first; `most` at most.

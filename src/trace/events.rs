@@ -2,7 +2,8 @@
 //!
 //! A request is its RequestCreated and its RequestCompleted. The stream tells a request's function but not what its
 //! command does, nor where: SRB_FUNCTION_EXECUTE_SCSI counts as a read of nothing in particular. What a driver
-//! does with its locks is not in a scenario for that driver: it does it again.
+//! does with its locks is not in a scenario for that driver: it does it again. For the puppet, which does nothing by
+//! itself, it is: see [`super::history`].
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,11 +11,12 @@ use serde::de::IgnoredAny;
 use super::input::Text;
 use super::pending::Pending;
 use super::{Operation, Request, Source, TraceError};
-use crate::event::Kind;
+use crate::event::{Event, Kind, Site};
 use crate::record::jsonl::{Heading, VERSION};
+use crate::record::limits;
 use crate::scenario::ResetTier;
-use crate::storport::SrbStatus;
 use crate::storport::srb::SrbFunction;
+use crate::storport::{Irql, SrbStatus};
 
 /// The only request size that is certain to be possible.
 const SIZE_BYTES: u32 = 512;
@@ -25,25 +27,22 @@ const SIZE_BYTES: u32 = 512;
 struct Line {
     time_ns: u64,
     processor: u8,
-    #[serde(rename = "irql")]
-    _irql: IgnoredAny,
-    #[serde(default, rename = "depth")]
-    _depth: IgnoredAny,
+    irql: Irql,
+    #[serde(default)]
+    depth: u8,
     #[serde(default, rename = "site")]
     _site: IgnoredAny,
     event: Kind,
 }
 
-/// Reads such a stream.
+/// The events of such a stream, without their sites.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct Lines<'a> {
     text: Text<'a>,
-    pending: Pending<u16>,
     time_ns: u64,
-    ended: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Lines<'a> {
     /// Over a text, of which the heading is read.
     ///
     /// # Errors
@@ -57,22 +56,67 @@ impl<'a> Reader<'a> {
             let message = format!("format version {found}, expected {VERSION}");
             return Err(TraceError::at(1, 0, message).fatal());
         }
-        Ok(Reader { text, pending: Pending::new(), time_ns: 0, ended: false })
+        Ok(Lines { text, time_ns: 0 })
     }
 
-    fn take(&mut self, line: &Line) {
-        let time = line.time_ns;
-        match line.event {
+    /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn read_event(&mut self) -> Result<Option<Event>, TraceError> {
+        loop {
+            let number = self.text.number() + 1;
+            let Some(line) = self.text.line()? else { return Ok(None) };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let Line { time_ns, processor, irql, depth, event, .. } = parse(number, line)?;
+            let event =
+                Event { time: time_ns, site: Site::Port, kind: event, processor, irql, depth };
+            limits::check(&event).map_err(|message| TraceError::at(number, 0, message))?;
+            if time_ns < self.time_ns {
+                let before = self.time_ns;
+                let message = format!("time_ns {time_ns} is before {before}: time runs backwards");
+                return Err(TraceError::at(number, 0, message));
+            }
+            self.time_ns = time_ns;
+            return Ok(Some(event));
+        }
+    }
+}
+
+/// Reads the requests of such a stream.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    lines: Lines<'a>,
+    pending: Pending<u16>,
+    ended: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Over a text, of which the heading is read.
+    ///
+    /// # Errors
+    ///
+    /// It is no heading, or of another version.
+    pub fn new(text: Text<'a>) -> Result<Self, TraceError> {
+        Ok(Reader { lines: Lines::new(text)?, pending: Pending::new(), ended: false })
+    }
+
+    fn take(&mut self, event: &Event) {
+        let time = event.time;
+        match event.kind {
             Kind::RequestCreated { request, function } => {
                 let operation = operation(SrbFunction(function));
                 let bytes = if operation == Operation::Read { SIZE_BYTES } else { 0 };
-                let processor = Some(line.processor.into());
+                let processor = Some(event.processor.into());
                 self.pending
                     .issue(request, Request { processor, bytes, ..Request::new(time, operation) });
             }
             Kind::RequestCompleted { request, status, .. } => {
                 if let Some(done) = self.pending.complete(request, time) {
-                    done.completed_on = Some(line.processor.into());
+                    done.completed_on = Some(event.processor.into());
                     done.failed = status != SrbStatus::SUCCESS;
                 }
             }
@@ -110,24 +154,10 @@ impl Source for Reader<'_> {
             if self.ended {
                 return Ok(self.pending.drain());
             }
-            let number = self.text.number() + 1;
-            let Some(line) = self.text.line()? else {
-                self.ended = true;
-                continue;
-            };
-            if line.trim_ascii().is_empty() {
-                continue;
+            match self.lines.read_event()? {
+                Some(event) => self.take(&event),
+                None => self.ended = true,
             }
-            let line: Line = parse(number, line)?;
-            if line.time_ns < self.time_ns {
-                let message = format!(
-                    "time_ns {} is before {}: time runs backwards",
-                    line.time_ns, self.time_ns
-                );
-                return Err(TraceError::at(number, 0, message));
-            }
-            self.time_ns = line.time_ns;
-            self.take(&line);
         }
     }
 }

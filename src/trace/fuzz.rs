@@ -2,8 +2,8 @@
 
 use super::compose::{Points, Weave, compose};
 use super::window::Cutter;
-use super::{Format, open};
-use crate::scenario::{STEPS_MAX, codec};
+use super::{Format, history, open, open_events};
+use crate::scenario::{STEPS_MAX, Scenario, codec};
 
 /// What the NVMe core's runs have, roughly.
 const POINTS: Points = Points { start: 70, each: 20 };
@@ -25,9 +25,17 @@ pub fn fuzz(bytes: &[u8]) {
     }
     let (windows, ..) = cutter.finish();
     for window in &windows {
-        let scenario = compose(window, Weave::Woven(POINTS), 0);
-        let mut written = Vec::new();
-        codec::encode(&scenario, &mut written);
-        assert!(codec::decode(&written) == scenario, "a seed that reads back as another");
+        reads_back(&compose(window, Weave::Woven(POINTS), 0));
     }
+    if format == Format::Events
+        && let Ok(mut lines) = open_events(Box::new(file))
+    {
+        history::read(&mut lines).iter().for_each(reads_back);
+    }
+}
+
+fn reads_back(scenario: &Scenario) {
+    let mut written = Vec::new();
+    codec::encode(scenario, &mut written);
+    assert!(codec::decode(&written) == *scenario, "a seed that reads back as another");
 }

@@ -26,6 +26,7 @@ pub mod blkparse;
 pub mod choose;
 pub mod compose;
 pub mod events;
+pub mod history;
 pub mod input;
 pub mod iolog;
 pub mod msr;
@@ -308,6 +309,15 @@ pub fn open_any<'a>(
         TraceError::at(1, 1, "no known format; say with --from which it is").fatal()
     })?;
     Ok((format, of_text(format, text)?))
+}
+
+/// The lock calls of `lockstorm run --events`, or of a record of that form; see [`history`].
+///
+/// # Errors
+///
+/// It begins with no heading, or the bytes cannot be unpacked.
+pub fn open_events<'a>(bytes: Box<dyn Read + Send + 'a>) -> Result<events::Lines<'a>, TraceError> {
+    events::Lines::new(Text::new(bytes)?)
 }
 
 fn of_text<'a>(format: Format, text: Text<'a>) -> Result<Box<dyn Source + 'a>, TraceError> {

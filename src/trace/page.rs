@@ -6,7 +6,7 @@ use super::stats::{POWERS, Stats};
 use super::told::{between, duration, percent, requests, size};
 use super::{Format, Seeded};
 use crate::report::html::{document, escape};
-use crate::report::number::grouped;
+use crate::report::number::{counted, grouped};
 
 const WIDTH: usize = 720;
 const HEIGHT: usize = 160;
@@ -61,8 +61,13 @@ fn facts(body: &mut String, format: Format, seeded: &Seeded) {
     if seeded.skipped > 0 {
         facts.push(("Lines skipped", grouped(seeded.skipped)));
     }
-    for (rule, count) in &seeded.violations {
-        facts.push(("Left out", format!("{} broke {}", grouped(*count), rule.rule().id)));
+    for broken in &seeded.broken {
+        let what = format!(
+            "{} broke {}",
+            counted(broken.scenarios, "scenario"),
+            broken.finding.rule.rule().id
+        );
+        facts.push(("Left out", what));
     }
     body.push_str("<dl class=\"facts\">");
     for (name, fact) in facts {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Chooser, Chosen};
+use super::choose::{Broken, Chooser, Chosen};
 use super::compose::{Points, Weave, compose};
 use super::stats::Stats;
 use super::window::{Cutter, Window};
 use super::{Source, TraceError};
 use crate::harness::Harness;
-use crate::rules::RuleId;
 use crate::scenario::{STEPS_MAX, Scenario, codec};
 
 /// Scenarios of a window that are tried: a calm one, and woven ones.
@@ -44,8 +43,8 @@ pub struct Seeded {
     pub windows_cut: u64,
     /// Scenarios replayed.
     pub executions: u64,
-    /// What replayed scenarios broke, and how many did; they are no seeds.
-    pub violations: Vec<(RuleId, u64)>,
+    /// What replayed scenarios broke; they are no seeds.
+    pub broken: Vec<Broken>,
     /// What the trace held.
     pub stats: Stats,
     /// Lines skipped.
@@ -80,7 +79,7 @@ pub fn seeds(
     }
     let (windows, windows_cut, stats) = cutter.finish();
     if windows.is_empty() {
-        return Err(nothing(skipped, first_skipped));
+        return Err(nothing("request", skipped, first_skipped));
     }
     let mut empty = Vec::new();
     codec::encode(&Scenario::default(), &mut empty);
@@ -101,25 +100,17 @@ pub fn seeds(
             replay(Weave::Woven(points), options.seed.wrapping_add(variant << 48));
         }
     }
-    let (executions, violations) = (chooser.executions, std::mem::take(&mut chooser.violations));
+    let (executions, broken) = (chooser.executions, std::mem::take(&mut chooser.broken));
     let seeds = chooser.choose(options.max_files);
-    Ok(Seeded {
-        seeds,
-        windows,
-        windows_cut,
-        executions,
-        violations,
-        stats,
-        skipped,
-        first_skipped,
-    })
+    Ok(Seeded { seeds, windows, windows_cut, executions, broken, stats, skipped, first_skipped })
 }
 
-fn nothing(skipped: u64, first: Option<TraceError>) -> TraceError {
+/// Why a trace comes to nothing.
+pub(super) fn nothing(what: &str, skipped: u64, first: Option<TraceError>) -> TraceError {
     let message = match first {
-        None => "it holds no request".to_owned(),
+        None => format!("it holds no {what}"),
         Some(first) => {
-            format!("it holds no request; {skipped} lines were skipped, the first: {first}")
+            format!("it holds no {what}; {skipped} lines were skipped, the first: {first}")
         }
     };
     TraceError::at(0, 0, message).fatal()

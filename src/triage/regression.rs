@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use crate::machine::MemoryWatch;
 use crate::report::breach::Breach;
 use crate::scenario::{Scenario, text};
 
@@ -15,6 +16,24 @@ pub enum Runner<'a> {
     Driver(&'a [String]),
     /// A core of the test's own crate: this is the path of its type.
     Core(&'a str),
+}
+
+impl<'a> Runner<'a> {
+    /// How the driver's memory is watched.
+    fn watch(&self) -> MemoryWatch {
+        match self {
+            Runner::Driver(words) => MemoryWatch::split(words).1,
+            Runner::Core(_) => MemoryWatch::default(),
+        }
+    }
+
+    /// The driver without that.
+    fn unwatched(&self) -> Runner<'a> {
+        match *self {
+            Runner::Driver(words) => Runner::Driver(&words[..MemoryWatch::split(words).0]),
+            core @ Runner::Core(_) => core,
+        }
+    }
 }
 
 /// The source of a test that fails as long as `scenario` shows the bug.
@@ -85,7 +104,7 @@ fn is_the_bug(finding: &Finding) -> bool {
 "#;
 
 fn uses(runner: &Runner<'_>) -> String {
-    let more = match runner {
+    let more = match runner.unwatched() {
         Runner::Driver([_]) => "use lockstorm::harness::{BuiltIn, Harness};",
         Runner::Driver(_) => {
             "use lockstorm::device::model::Model;\n\
@@ -99,7 +118,7 @@ fn uses(runner: &Runner<'_>) -> String {
 }
 
 fn run(runner: &Runner<'_>) -> String {
-    let harness = match runner {
+    let mut harness = match runner.unwatched() {
         Runner::Driver([path, _, model, rest @ ..]) => format!(
             "    let device = Model::from_name({model:?}).expect(\"a device of lockstorm's\");\n    \
                  let driver = Target::Compiled(Compiled {{ path: {path:?}.into(), device, pci: {pci} }});\n    \
@@ -117,6 +136,13 @@ fn run(runner: &Runner<'_>) -> String {
                  Harness::of_core::<{core}>(Model::Bare, Box::leak(Box::default()));"
         ),
     };
+    let MemoryWatch { events, preempts } = runner.watch();
+    if runner.watch().is_on() {
+        let watch = "lockstorm::machine::MemoryWatch";
+        harness.push_str(&format!(
+            "\n    harness.watch_memory({watch} {{ events: {events}, preempts: {preempts} }});"
+        ));
+    }
     format!(
         "fn findings(scenario: &Scenario) -> Vec<Finding> {{\n{harness}\n    \
              harness.run(scenario);\n    \

@@ -1,7 +1,8 @@
-//! Bytes: what compilers call by themselves. No decision points: these are the driver's own instructions.
+//! Bytes: what compilers call by themselves. No decision points but where accesses to memory are: these are the driver's
+//! own instructions.
 
 use crate::binary::frame::Call;
-use crate::event::Sink;
+use crate::event::{Sink, Touch};
 
 /// EINVAL and ERANGE of the run-time library.
 pub(super) const EINVAL: usize = 22;
@@ -10,9 +11,20 @@ pub(super) const ERANGE: usize = 34;
 pub(super) fn copy<S: Sink + 'static>(call: &Call<S>) -> usize {
     let bytes = call.word(2);
     let (to, from) = (call.writable::<u8>(0, bytes), call.readable::<u8>(1, bytes));
+    touch(call, from.addr(), bytes, Touch::Read);
+    touch(call, to.addr(), bytes, Touch::Write);
     // SAFETY: both checked; they may overlap.
     unsafe { std::ptr::copy(from, to, bytes) };
     to.addr()
+}
+
+/// Tells of an access, where that is wanted.
+fn touch<S: Sink + 'static>(call: &Call<S>, address: usize, bytes: usize, touch: Touch) {
+    if let Some(port) = call.machine()
+        && bytes != 0
+    {
+        port.image_touches(address, bytes, touch);
+    }
 }
 
 /// memcpy_s: to, its bytes, from, count.
@@ -38,6 +50,7 @@ pub(super) fn copy_checked<S: Sink + 'static>(call: &Call<S>) -> usize {
 
 fn set<S: Sink + 'static>(call: &Call<S>, value: u8, bytes: usize) -> usize {
     let to = call.writable::<u8>(0, bytes);
+    touch(call, to.addr(), bytes, Touch::Write);
     // SAFETY: checked.
     unsafe { to.write_bytes(value, bytes) };
     to.addr()

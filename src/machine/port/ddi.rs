@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::super::memory::Memory;
 use super::super::state::State;
+use super::mutant::Synchronized;
 use super::{Caller, Port};
 use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
 use crate::machine::lock::Request;
@@ -22,7 +23,7 @@ use crate::storport::perf::{
     StartIoPerformanceParameters,
 };
 use crate::storport::{
-    Ddi, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus,
+    Ddi, Srb, SrbStatus, StorDpc, StorLockHandle, StorPort, StorSpinlock, StorStatus, Touch,
 };
 
 /// 100 ns units from 1601 to the start of every run; any fixed time does.
@@ -55,6 +56,21 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
         Port { caller: Caller::source(site), ..self }
+    }
+
+    #[inline(always)]
+    fn memory_read(self, address: *const c_void, bytes: usize) {
+        self.touches(address, bytes, Touch::Read);
+    }
+
+    #[inline(always)]
+    fn memory_written(self, address: *const c_void, bytes: usize) {
+        self.touches(address, bytes, Touch::Write);
+    }
+
+    #[inline(always)]
+    fn memory_interlocked(self, address: *const c_void, bytes: usize, touch: Touch) {
+        self.touches(address, bytes, touch);
     }
 
     unsafe fn acquire_spin_lock(
@@ -106,14 +122,20 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         // SAFETY: the caller's promise.
         let call = || u32::from(unsafe { self.invoke(routine, (extension, context)) });
         let api = LockApi::Synchronize;
-        let (void, saved) = self.with(|s| (s.adapter.facts.dump, s.processor().irql));
-        if void {
-            return self.callback(Routine::Synchronized, 0, call) != 0;
+        let (differs, saved) = self.with(|s| (s.lock_calls_differ(), s.processor().irql));
+        if differs {
+            match self.synchronize_mutated(site) {
+                Some(Synchronized::Nothing) => {
+                    return self.callback(Routine::Synchronized, 0, call) != 0;
+                }
+                Some(Synchronized::Under(lock)) => return self.under_other(lock, site, call) != 0,
+                None => {}
+            }
         }
         let level = super::super::interrupt::DIRQL;
-        self.take(Lock::Interrupt, Request { api, level, handle: 0 }, site);
+        self.take_seldom(Lock::Interrupt, Request { api, level, handle: 0 }, site);
         let result = self.callback(Routine::Synchronized, 0, call);
-        self.give(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
+        self.give_seldom(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
         result != 0
     }
 

@@ -3,6 +3,7 @@
 use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
+use super::mutant::{Acquire, Release};
 use crate::event::{EXECUTIVE_LOCKS_MAX, Handle, Kind, Lock, LockApi, LockMisuse, Sink, Site};
 use crate::machine::Abi;
 use crate::storport::lock::KlockQueueHandle;
@@ -43,12 +44,17 @@ impl Executives {
     /// The hint makes the answer one branch, which goes the same way whichever lock it is: a loop over the locks is
     /// mispredicted after every switch of processors.
     #[inline]
-    fn number(&mut self, address: usize) -> usize {
+    pub(super) fn number(&mut self, address: usize) -> usize {
         let hint = usize::from(self.hints[address / align_of::<StorKspinLock>() % HINTS]);
         if hint < self.count && self.addresses[hint] == address {
             return hint;
         }
         self.search(address)
+    }
+
+    /// Locks that the driver has used in this run.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     #[cold]
@@ -108,8 +114,11 @@ impl<S: Sink + 'static> Port<S> {
     pub unsafe fn ke_try_to_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) -> bool {
         let site = self.site();
         self.point();
-        if self.with(|s| s.locks_are_void()) {
-            return true;
+        if self.with(|s| s.lock_calls_differ()) {
+            let (api, handle) = (LockApi::KeDpcLevel, std::ptr::null_mut());
+            if self.acquire_mutated(Acquire::Ke { lock, api, handle }, site).is_some() {
+                return true;
+            }
         }
         let lock = self.executive(lock, site);
         if self.with(|s| s.locks.record(lock).owner.is_some()) {
@@ -118,7 +127,7 @@ impl<S: Sink + 'static> Port<S> {
             return false;
         }
         let level = self.with(|s| s.processor().irql);
-        self.take(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
+        self.take_seldom(lock, Request { api: LockApi::KeDpcLevel, level, handle: 0 }, site);
         true
     }
 
@@ -136,32 +145,47 @@ impl<S: Sink + 'static> Port<S> {
     ) -> R {
         let site = self.site();
         self.point();
-        if !self.with(|s| s.locks_are_void()) {
+        if !self.with(|s| s.adapter.facts.dump) {
             let lock = self.executive(lock, site);
             let (held, irql) =
                 self.with(|s| (s.locks.record(lock).owner.is_some(), s.processor().irql));
             if held {
                 let level = irql.max(Irql::DISPATCH);
-                self.take(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
-                self.give(lock, LockApi::Ke, Handle::Same, irql, site);
+                self.take_seldom(lock, Request { api: LockApi::Ke, level, handle: 0 }, site);
+                self.give_seldom(lock, LockApi::Ke, Handle::Same, irql, site);
             }
         }
         self.act(|s| s.emit(site, Kind::Called { ddi, argument: 0, result: 0 }));
         act()
     }
 
-    #[inline]
+    #[inline(always)]
     fn ke_acquire(
+        self,
+        lock: *mut StorKspinLock,
+        api: LockApi,
+        handle: *mut KlockQueueHandle,
+        site: Site,
+    ) -> (Irql, Option<u32>) {
+        self.point();
+        if self.with(|s| s.lock_calls_differ())
+            && let Some(irql) = self.acquire_mutated(Acquire::Ke { lock, api, handle }, site)
+        {
+            return (irql, None);
+        }
+        let (irql, serial) = self.ke_acquire_now(lock, api, handle.addr(), site);
+        (irql, Some(serial))
+    }
+
+    /// As [`Port::ke_acquire`], after its decision point.
+    #[inline(always)]
+    pub(super) fn ke_acquire_now(
         self,
         lock: *mut StorKspinLock,
         api: LockApi,
         handle: usize,
         site: Site,
     ) -> (Irql, u32) {
-        self.point();
-        if self.with(|s| s.locks_are_void()) {
-            return (self.with(|s| s.processor().irql), 0);
-        }
         let lock = self.executive(lock, site);
         let saved = self.with(|s| s.processor().irql);
         let raises = matches!(api, LockApi::Ke | LockApi::KeQueued);
@@ -169,12 +193,26 @@ impl<S: Sink + 'static> Port<S> {
         (saved, self.take(lock, Request { api, level, handle }, site))
     }
 
-    #[inline]
+    #[inline(always)]
     fn ke_release(self, lock: *mut StorKspinLock, api: LockApi, irql: Option<Irql>, site: Site) {
         self.point();
-        if self.with(|s| s.locks_are_void()) {
+        if self.with(|s| s.lock_calls_differ())
+            && self.release_mutated(Release::Ke { lock, api, irql }, site)
+        {
             return;
         }
+        self.ke_release_now(lock, api, irql, site);
+    }
+
+    /// As [`Port::ke_release`], after its decision point.
+    #[inline(always)]
+    pub(super) fn ke_release_now(
+        self,
+        lock: *mut StorKspinLock,
+        api: LockApi,
+        irql: Option<Irql>,
+        site: Site,
+    ) {
         let lock = self.executive(lock, site);
         let (state, irql) =
             self.with(|s| (s.pairing(lock, api), irql.unwrap_or(s.processor().irql)));
@@ -186,9 +224,27 @@ impl<S: Sink + 'static> Port<S> {
     /// `handle` is valid.
     unsafe fn queued_release(self, handle: *mut KlockQueueHandle, api: LockApi, site: Site) {
         self.point();
-        if self.with(|s| s.locks_are_void()) {
+        if self.with(|s| s.lock_calls_differ())
+            && self.release_mutated(Release::Queued { handle, api }, site)
+        {
             return;
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.queued_release_now(handle, api, site) }
+    }
+
+    /// As [`Port::queued_release`], after its decision point.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    #[inline(always)]
+    pub(super) unsafe fn queued_release_now(
+        self,
+        handle: *mut KlockQueueHandle,
+        api: LockApi,
+        site: Site,
+    ) {
         // SAFETY: the caller's promise.
         let KlockQueueHandle { next, lock, old_irql } = unsafe { handle.read_unaligned() };
         let number = lock.checked_sub(1).filter(|&n| n < EXECUTIVE_LOCKS_MAX && next != 0);
@@ -224,7 +280,24 @@ impl<S: Sink + 'static> Port<S> {
         api: LockApi,
         site: Site,
     ) {
-        let (old_irql, serial) = self.ke_acquire(lock, api, handle.addr(), site);
+        if let (old_irql, Some(serial)) = self.ke_acquire(lock, api, handle, site) {
+            // SAFETY: the caller's promise.
+            unsafe { self.fill(handle, lock, (old_irql, serial)) }
+        }
+    }
+
+    /// Writes the handle of an acquire: the IRQL before it, and its number.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    #[inline(always)]
+    pub(super) unsafe fn fill(
+        self,
+        handle: *mut KlockQueueHandle,
+        lock: *mut StorKspinLock,
+        (old_irql, serial): (Irql, u32),
+    ) {
         let number = self.with(|s| s.executives.number(lock.addr()));
         // SAFETY: the caller's promise.
         unsafe {
@@ -253,7 +326,7 @@ unsafe impl<S: Sink + 'static> Executive for Port<S> {
 
     unsafe fn ke_acquire_spin_lock(self, lock: *mut StorKspinLock) -> Irql {
         let site = self.site();
-        self.ke_acquire(lock, LockApi::Ke, 0, site).0
+        self.ke_acquire(lock, LockApi::Ke, std::ptr::null_mut(), site).0
     }
 
     unsafe fn ke_release_spin_lock(self, lock: *mut StorKspinLock, irql: Irql) {
@@ -263,7 +336,7 @@ unsafe impl<S: Sink + 'static> Executive for Port<S> {
 
     unsafe fn ke_acquire_spin_lock_at_dpc_level(self, lock: *mut StorKspinLock) {
         let site = self.site();
-        self.ke_acquire(lock, LockApi::KeDpcLevel, 0, site);
+        self.ke_acquire(lock, LockApi::KeDpcLevel, std::ptr::null_mut(), site);
     }
 
     unsafe fn ke_release_spin_lock_from_dpc_level(self, lock: *mut StorKspinLock) {

@@ -7,6 +7,7 @@ use super::super::interrupt::DIRQL;
 use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
+use super::mutant::{Acquire, Release};
 use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, Sink, Site};
 use crate::storport::lock::KlockQueueHandle;
 use crate::storport::{Irql, StorDpc, StorLockHandle, StorSpinlock, StorStatus};
@@ -27,7 +28,7 @@ fn cookie(lock: Lock) -> usize {
 }
 
 /// The lock that a handle is for.
-fn lock_of(word: usize) -> Option<Lock> {
+pub(super) fn lock_of(word: usize) -> Option<Lock> {
     if word & !0xFFF != COOKIE {
         return None;
     }
@@ -54,9 +55,11 @@ fn kind_of(lock: Lock, api: LockApi) -> StorSpinlock {
 }
 
 impl<S: Sink> State<S> {
-    /// In a crash dump there is one processor and nothing to exclude: lock calls have no effect.
-    pub(super) fn locks_are_void(&self) -> bool {
-        self.adapter.facts.dump
+    /// Lock calls do not do what they should. In a crash dump there is one processor and nothing to exclude: they
+    /// have no effect. In a run with a mutation one of them is wrong.
+    #[inline]
+    pub(super) fn lock_calls_differ(&self) -> bool {
+        self.lock_calls_differ
     }
 
     /// What StorPortAcquireSpinLock(Ex) is asked for.
@@ -137,9 +140,29 @@ impl<S: Sink + 'static> Port<S> {
         (is_ex, site): (bool, Site),
     ) -> StorStatus {
         self.point();
-        if self.with(|s| s.locks_are_void()) {
-            return StorStatus::SUCCESS;
+        if self.with(|s| s.lock_calls_differ()) {
+            let acquire = Acquire::Spin { kind, context, handle, is_ex };
+            if self.acquire_mutated(acquire, site).is_some() {
+                return StorStatus::SUCCESS;
+            }
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.acquire_now(kind, context, handle, (is_ex, site)) }
+    }
+
+    /// As [`Port::acquire`], after its decision point, and whether it is right or not.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    #[inline(always)]
+    pub(super) unsafe fn acquire_now(
+        self,
+        kind: StorSpinlock,
+        context: *mut StorDpc,
+        handle: *mut StorLockHandle,
+        (is_ex, site): (bool, Site),
+    ) -> StorStatus {
         let asked = self.act(|s| {
             let asked = s.lock_asked(kind, context, (is_ex, site));
             if let Err(misuse) = asked {
@@ -193,9 +216,22 @@ impl<S: Sink + 'static> Port<S> {
             return;
         }
         self.point();
-        if self.with(|s| s.locks_are_void()) {
+        if self.with(|s| s.lock_calls_differ())
+            && self.release_mutated(Release::Spin { handle }, site)
+        {
             return;
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.release_now(handle, site) }
+    }
+
+    /// As [`Port::release`], after its decision point.
+    ///
+    /// # Safety
+    ///
+    /// `handle` is valid.
+    #[inline(always)]
+    pub(super) unsafe fn release_now(self, handle: *mut StorLockHandle, site: Site) {
         // SAFETY: the caller's promise.
         let StorLockHandle { lock: kind, context } = unsafe { handle.read_unaligned() };
         let Some(acquired) = lock_of(context.lock) else {
@@ -223,9 +259,23 @@ impl<S: Sink + 'static> Port<S> {
     /// StorPortAcquireMSISpinLock.
     pub(super) fn acquire_msi(self, message: u32, old_irql: &mut u32, site: Site) -> StorStatus {
         self.point();
-        if self.with(|s| s.locks_are_void()) {
+        if self.with(|s| s.lock_calls_differ())
+            && let Some(irql) = self.acquire_mutated(Acquire::Msi { message }, site)
+        {
+            *old_irql = u32::from(irql.0);
             return StorStatus::SUCCESS;
         }
+        self.acquire_msi_now(message, old_irql, site)
+    }
+
+    /// As [`Port::acquire_msi`], after its decision point.
+    #[inline(always)]
+    pub(super) fn acquire_msi_now(
+        self,
+        message: u32,
+        old_irql: &mut u32,
+        site: Site,
+    ) -> StorStatus {
         if let Some(misuse) = self.with(|s| s.message_misuse(message)) {
             let api = LockApi::Msi;
             self.act(|s| s.emit(site, Kind::LockMisused { api, release: false, misuse }));
@@ -247,9 +297,17 @@ impl<S: Sink + 'static> Port<S> {
             return StorStatus::SUCCESS;
         }
         self.point();
-        if self.with(|s| s.locks_are_void()) {
+        if self.with(|s| s.lock_calls_differ())
+            && self.release_mutated(Release::Msi { message, old_irql }, site)
+        {
             return StorStatus::SUCCESS;
         }
+        self.release_msi_now(message, old_irql, site)
+    }
+
+    /// As [`Port::release_msi`], after its decision point.
+    #[inline(always)]
+    pub(super) fn release_msi_now(self, message: u32, old_irql: u32, site: Site) -> StorStatus {
         if let Some(misuse) = self.with(|s| s.message_misuse(message)) {
             self.misused(LockApi::Msi, misuse, site);
             return StorStatus::UNSUCCESSFUL;

@@ -3,14 +3,17 @@
 //! The same handle runs StorPort's own code. Each DDI is a decision point, then one look at the state under
 //! [`Port::act`], which ends the run where a rule was broken.
 
+pub(super) mod access;
 #[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
 pub(crate) mod compiled;
 mod ddi;
 mod executive;
 mod locks;
+mod mutant;
 mod resources;
 
 pub(super) use executive::Executives;
+pub(super) use mutant::Mutant;
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -84,6 +87,17 @@ impl<S: Sink + 'static> Port<S> {
         // SAFETY: the machine outlives every handle to it (handles exist only inside a run), and by the rule
         // above no other reference to the state is alive.
         look(unsafe { self.inner.as_ref().state() })
+    }
+
+    /// The state, for the two functions that must be inlined as a whole, which a closure need not be.
+    ///
+    /// # Safety
+    ///
+    /// The reference is gone before the driver is called or the processor is switched, and is the only one.
+    #[inline(always)]
+    pub(super) unsafe fn state<'a>(self) -> &'a mut State<S> {
+        // SAFETY: the machine outlives every handle to it; the rest is the caller's promise.
+        unsafe { self.inner.as_ref().state() }
     }
 
     /// As [`Port::with`]; if that ended the run, never returns.

@@ -13,7 +13,7 @@
 //! At most one processor steps at a time: it owns `Engine::stepping`. A processor that finds it owned
 //! leaves a kick, which the owner sees before it goes.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::completion::Outcome;
 use super::guard::Access;
@@ -23,7 +23,7 @@ use super::spec::{Command, Controller, Namespace, Ring, Status};
 use super::stall::Stalls;
 use super::state::State;
 use super::{ADMIN_ENTRIES, IO_QUEUES_MAX, Nvme, RECOVERY};
-use crate::storport::{Shared, SrbStatus, StorPort, StorPortExt};
+use crate::storport::{Interlocked, Shared, SrbStatus, StorPort, StorPortExt};
 
 /// Longest that a command of the driver's own may take, in microseconds.
 const COMMAND_TIMEOUT_US: u32 = 5_000_000;
@@ -79,7 +79,7 @@ enum Pace {
 #[derive(Debug)]
 pub struct Engine {
     /// A [`Phase`]; atomic, because a stop looks at it.
-    phase: AtomicU8,
+    phase: Interlocked<u8>,
     /// The phase's command is with the controller.
     issued: Shared<bool>,
     /// The I/O queue that is being created, and how many are wanted.
@@ -88,18 +88,18 @@ pub struct Engine {
     /// Bring-ups tried since the last that succeeded.
     attempts: Shared<u8>,
     /// Some processor is inside [`Nvme::step`].
-    stepping: AtomicBool,
+    stepping: Interlocked<bool>,
     /// There is a reason to step.
-    kicked: AtomicBool,
+    kicked: Interlocked<bool>,
     /// A reset is wanted: begin with [`Phase::Close`].
-    reset: AtomicBool,
+    reset: Interlocked<bool>,
     /// Microseconds since the phase began, stalls and timer intervals added up.
-    elapsed_us: AtomicU32,
+    elapsed_us: Interlocked<u32>,
     /// The timer's interval.
-    interval_us: AtomicU32,
+    interval_us: Interlocked<u32>,
     /// The end of the driver's own command: [`ANSWERED`], status in bits 47:32, result below. Written
     /// under the admin queue's guard.
-    answer: AtomicU64,
+    answer: Interlocked<u64>,
 }
 
 /// Bit of [`Engine::answer`].
@@ -108,44 +108,45 @@ const ANSWERED: u64 = 1 << 63;
 impl Engine {
     /// Notes the end of the driver's own command. Called under the admin queue's guard, so that a
     /// command that was given up cannot answer for the next one.
-    pub(super) fn note_answer(&self, status: Status, result: u32) {
+    pub(super) fn note_answer<P: StorPort>(&self, port: P, status: Status, result: u32) {
         let word = ANSWERED | u64::from(status.0) << 32 | u64::from(result);
-        self.answer.store(word, Ordering::SeqCst);
+        self.answer.store(port, word, Ordering::SeqCst);
     }
 
     /// A driver's own command has ended and nobody has looked at it.
-    pub(super) fn is_answered(&self) -> bool {
-        self.answer.load(Ordering::SeqCst) & ANSWERED != 0
+    pub(super) fn is_answered<P: StorPort>(&self, port: P) -> bool {
+        self.answer.load(port, Ordering::SeqCst) & ANSWERED != 0
     }
 
     /// Takes the end of the driver's own command, if it has ended.
-    fn take_answer(&self) -> Option<(Status, u32)> {
-        let word = self.answer.load(Ordering::SeqCst);
+    fn take_answer<P: StorPort>(&self, port: P) -> Option<(Status, u32)> {
+        let word = self.answer.load(port, Ordering::SeqCst);
         if word & ANSWERED == 0 {
             return None;
         }
-        self.answer.store(0, Ordering::SeqCst);
+        self.answer.store(port, 0, Ordering::SeqCst);
         Some((Status((word >> 32) as u16 & 0x7FFF), word as u32))
     }
 
     /// Whether it is on its way to disable the controller, or about to be.
-    pub(super) fn is_disabling(&self) -> bool {
-        matches!(self.phase(), Phase::Close | Phase::Disable) || self.reset.load(Ordering::SeqCst)
+    pub(super) fn is_disabling<P: StorPort>(&self, port: P) -> bool {
+        matches!(self.phase(port), Phase::Close | Phase::Disable)
+            || self.reset.load(port, Ordering::SeqCst)
     }
 
     /// Asks for a reset; a [`Nvme::kick`] must follow.
-    pub(super) fn want_reset(&self) {
-        self.reset.store(true, Ordering::SeqCst);
+    pub(super) fn want_reset<P: StorPort>(&self, port: P) {
+        self.reset.store(port, true, Ordering::SeqCst);
     }
 
     /// Counts the interval of the timer that has just expired.
-    pub(super) fn count_interval(&self) {
-        let interval = self.interval_us.load(Ordering::Relaxed);
-        self.elapsed_us.fetch_add(interval, Ordering::Relaxed);
+    pub(super) fn count_interval<P: StorPort>(&self, port: P) {
+        let interval = self.interval_us.load(port, Ordering::Relaxed);
+        self.elapsed_us.add_relaxed(port, interval);
     }
 
-    fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::SeqCst) {
+    fn phase<P: StorPort>(&self, port: P) -> Phase {
+        match self.phase.load(port, Ordering::SeqCst) {
             1 => Phase::Close,
             2 => Phase::Disable,
             3 => Phase::Enable,
@@ -159,15 +160,15 @@ impl Engine {
     }
 
     fn enter<P: StorPort>(&self, port: P, phase: Phase) -> Pace {
-        self.phase.store(phase as u8, Ordering::SeqCst);
+        self.phase.store(port, phase as u8, Ordering::SeqCst);
         self.issued.set(port, false);
-        self.elapsed_us.store(0, Ordering::Relaxed);
-        self.interval_us.store(0, Ordering::Relaxed);
+        self.elapsed_us.store(port, 0, Ordering::Relaxed);
+        self.interval_us.store(port, 0, Ordering::Relaxed);
         if phase == Phase::Rest { Pace::Rest } else { Pace::Again }
     }
 
-    fn has_waited(&self, microseconds: u32) -> bool {
-        self.elapsed_us.load(Ordering::Relaxed) >= microseconds
+    fn has_waited<P: StorPort>(&self, port: P, microseconds: u32) -> bool {
+        self.elapsed_us.load(port, Ordering::Relaxed) >= microseconds
     }
 }
 
@@ -176,7 +177,7 @@ impl Nvme {
     /// there is nothing left to do. HwStorPassiveInitializeRoutine, or anywhere in a crash dump.
     pub(super) fn drive_alone<P: StorPort>(&self, port: P, budget_us: u32) -> bool {
         let engine = &self.engine;
-        if engine.stepping.swap(true, Ordering::SeqCst) {
+        if engine.stepping.swap(port, true) {
             return false;
         }
         let mut stalls = Stalls::new(budget_us);
@@ -186,27 +187,26 @@ impl Nvme {
                 Pace::Rest => break true,
                 Pace::Wait => match stalls.stall(port) {
                     Some(stalled_us) => {
-                        engine.elapsed_us.fetch_add(stalled_us, Ordering::Relaxed);
+                        engine.elapsed_us.add_relaxed(port, stalled_us);
                     }
                     None => break false,
                 },
             }
         };
-        engine.stepping.store(false, Ordering::SeqCst);
+        engine.stepping.store(port, false, Ordering::SeqCst);
         finished
     }
 
     /// Steps in the recovery DPC (`may_stall`) or in HwStorTimer, which holds a lock and may not.
     pub(super) fn drive<P: StorPort>(&self, port: P, access: Access, may_stall: bool) {
         let engine = &self.engine;
-        engine.kicked.store(true, Ordering::SeqCst);
+        engine.kicked.store(port, true, Ordering::SeqCst);
         // Whoever finds `stepping` taken has left its kick before; whoever gives it back looks for one
         // after. So no kick is lost, and none waits for a lock.
-        while engine.kicked.load(Ordering::SeqCst) && !engine.stepping.swap(true, Ordering::SeqCst)
-        {
-            engine.kicked.store(false, Ordering::SeqCst);
+        while engine.kicked.load(port, Ordering::SeqCst) && !engine.stepping.swap(port, true) {
+            engine.kicked.store(port, false, Ordering::SeqCst);
             self.turn(port, access, if may_stall { DPC_STALLS } else { 0 });
-            engine.stepping.store(false, Ordering::SeqCst);
+            engine.stepping.store(port, false, Ordering::SeqCst);
         }
     }
 
@@ -219,7 +219,7 @@ impl Nvme {
                 Pace::Wait => {
                     stalls -= 1;
                     port.stall_execution(DPC_STALL_US);
-                    self.engine.elapsed_us.fetch_add(DPC_STALL_US, Ordering::Relaxed);
+                    self.engine.elapsed_us.add_relaxed(port, DPC_STALL_US);
                 }
             }
         }
@@ -228,19 +228,19 @@ impl Nvme {
 
     /// Sets the adapter's timer for the next step, each time later, up to a limit.
     fn arm<P: StorPort>(&self, port: P) {
-        let last = self.engine.interval_us.load(Ordering::Relaxed);
+        let last = self.engine.interval_us.load(port, Ordering::Relaxed);
         let next = (2 * last).clamp(TIMER_FIRST_US, TIMER_LONGEST_US);
-        self.engine.interval_us.store(next, Ordering::Relaxed);
+        self.engine.interval_us.store(port, next, Ordering::Relaxed);
         port.request_timer_of::<Self>(next);
     }
 
     /// Gives the state machine a reason to step, from any callback at any IRQL.
     #[track_caller]
     pub(super) fn kick<P: StorPort>(&self, port: P) {
-        if self.dpcs_ready.load(Ordering::SeqCst) {
+        if self.dpcs_ready.load(port, Ordering::SeqCst) {
             port.issue(&self.recovery, RECOVERY, 0);
         } else if !self.is_dump(port) && !self.uses_dpcs(port) {
-            self.engine.interval_us.store(0, Ordering::Relaxed);
+            self.engine.interval_us.store(port, 0, Ordering::Relaxed);
             port.request_timer_of::<Self>(KICK_US);
         }
     }
@@ -248,13 +248,13 @@ impl Nvme {
     /// One step. Never waits, and touches a queue only under its guard.
     fn step<P: StorPort>(&self, port: P, access: Access) -> Pace {
         let engine = &self.engine;
-        if engine.reset.swap(false, Ordering::SeqCst) {
+        if engine.reset.swap(port, false) {
             // A restart may have asked while the bring-up before it was just coming to its end.
-            self.state.change(State::Running, State::Starting);
+            self.state.change(port, State::Running, State::Starting);
             engine.attempts.set(port, 0);
             engine.enter(port, Phase::Close);
         }
-        match engine.phase() {
+        match engine.phase(port) {
             Phase::Rest => Pace::Rest,
             Phase::Close => {
                 self.mask_line(port, access);
@@ -274,7 +274,7 @@ impl Nvme {
             return self.lose(port, access);
         }
         if status & CSTS_READY != 0 {
-            if !self.engine.has_waited(self.ready_timeout_us(port)) {
+            if !self.engine.has_waited(port, self.ready_timeout_us(port)) {
                 return Pace::Wait;
             }
             return self.give_up(port, access);
@@ -282,13 +282,13 @@ impl Nvme {
         // From here on the controller reads and writes no memory.
         self.flush(port, access, Outcome::Status(SrbStatus::BUS_RESET));
         self.answer_waiting(port);
-        if self.state.get() != State::Starting {
+        if self.state.get(port) != State::Starting {
             return self.engine.enter(port, Phase::Rest);
         }
         self.enable(port, access);
         // A stop or removal may have come between the look at the state and the enabling; it disabled
         // the controller before we enabled it.
-        if self.state.get() != State::Starting {
+        if self.state.get(port) != State::Starting {
             self.registers.write(port, Register::Configuration, CC_DISABLE);
             return self.engine.enter(port, Phase::Rest);
         }
@@ -317,7 +317,7 @@ impl Nvme {
             return self.give_up(port, access);
         }
         if status & CSTS_READY == 0 {
-            if !self.engine.has_waited(self.ready_timeout_us(port)) {
+            if !self.engine.has_waited(port, self.ready_timeout_us(port)) {
                 return Pace::Wait;
             }
             return self.give_up(port, access);
@@ -325,19 +325,19 @@ impl Nvme {
         self.begin_interrupts(port);
         self.guarded(port, access, 0, |queue| queue.set_open(port, true));
         let next =
-            if self.is_identified() { Phase::CountQueues } else { Phase::IdentifyController };
+            if self.is_identified(port) { Phase::CountQueues } else { Phase::IdentifyController };
         self.engine.enter(port, next)
     }
 
     /// Submits the phase's command, or sees how it ended.
     fn step_command<P: StorPort>(&self, port: P, access: Access, phase: Phase) -> Pace {
         let engine = &self.engine;
-        if self.state.get() != State::Starting {
+        if self.state.get(port) != State::Starting {
             return self.abandon(port, access);
         }
         if !engine.issued.get(port) {
             let command = self.command_of(port, access, phase);
-            engine.answer.store(0, Ordering::SeqCst);
+            engine.answer.store(port, 0, Ordering::SeqCst);
             let sent = self.guarded(port, access, 0, |queue| {
                 queue.submit(port, &self.registers, &command, None)
             });
@@ -347,9 +347,9 @@ impl Nvme {
             engine.issued.set(port, true);
         }
         self.service(port, access, 0);
-        match engine.take_answer() {
+        match engine.take_answer(port) {
             Some((status, result)) => self.finish_command(port, access, phase, status, result),
-            None if !engine.has_waited(COMMAND_TIMEOUT_US) => Pace::Wait,
+            None if !engine.has_waited(port, COMMAND_TIMEOUT_US) => Pace::Wait,
             None => self.retry(port, access),
         }
     }
@@ -430,11 +430,11 @@ impl Nvme {
 
     /// Opens the I/O queues and lets requests in.
     fn run<P: StorPort>(&self, port: P, access: Access, io_queues: u16) -> Pace {
-        self.io_queues.store(u32::from(io_queues), Ordering::SeqCst);
+        self.io_queues.store(port, u32::from(io_queues), Ordering::SeqCst);
         for index in 1..=usize::from(io_queues) {
             self.guarded(port, access, index, |queue| queue.set_open(port, true));
         }
-        if !self.state.change(State::Starting, State::Running) {
+        if !self.state.change(port, State::Starting, State::Running) {
             return self.abandon(port, access);
         }
         self.engine.attempts.set(port, 0);
@@ -465,7 +465,7 @@ impl Nvme {
     /// The controller cannot be brought up: everything that waits for it ends.
     fn give_up<P: StorPort>(&self, port: P, access: Access) -> Pace {
         self.registers.write(port, Register::Configuration, CC_DISABLE);
-        self.state.change(State::Starting, State::Failed);
+        self.state.change(port, State::Starting, State::Failed);
         self.close_queues(port, access);
         self.flush(port, access, Outcome::Status(SrbStatus::BUS_RESET));
         self.answer_waiting(port);
@@ -474,7 +474,7 @@ impl Nvme {
 
     /// The controller is gone.
     fn lose<P: StorPort>(&self, port: P, access: Access) -> Pace {
-        self.state.leave(State::Removed);
+        self.state.leave(port, State::Removed);
         self.close_queues(port, access);
         self.flush(port, access, Outcome::Status(SrbStatus::NO_DEVICE));
         self.answer_waiting(port);

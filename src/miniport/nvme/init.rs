@@ -19,20 +19,20 @@ const PASSIVE_BUDGET_US: u32 = 20_000;
 impl Nvme {
     /// HwStorInitialize. DIRQL, Interrupt held.
     pub(super) fn initialize_adapter<P: StorPort>(&self, port: P) -> bool {
-        if self.state.get() != State::Down {
+        if self.state.get(port) != State::Down {
             // Powered up by HwStorFindAdapter and HwStorInitialize instead of a restart.
             if !self.is_dump(port) {
                 self.choose_perf_options(port);
             }
             self.restart(port);
-            return self.state.get() != State::Removed;
+            return self.state.get(port) != State::Removed;
         }
         let mut settings = self.settings.get(port);
         if settings.dump {
-            self.state.change(State::Down, State::Starting);
-            self.engine.want_reset();
+            self.state.change(port, State::Down, State::Starting);
+            self.engine.want_reset(port);
             self.drive_alone(port, READY_BUDGET_US);
-            return self.state.get() == State::Running;
+            return self.state.get(port) == State::Running;
         }
         settings.messages = count_messages(port);
         settings.uses_dpcs = port.enable_passive_initialization_of::<Self>();
@@ -47,8 +47,8 @@ impl Nvme {
             },
         );
         self.choose_perf_options(port);
-        self.state.change(State::Down, State::Starting);
-        self.engine.want_reset();
+        self.state.change(port, State::Down, State::Starting);
+        self.engine.want_reset(port);
         self.kick(port);
         true
     }
@@ -56,7 +56,7 @@ impl Nvme {
     /// HwStorPassiveInitializeRoutine. PASSIVE_LEVEL, no locks. Nothing else touches the queues yet:
     /// interrupt routines look whether the DPCs are ready, and no request has come.
     pub(super) fn initialize_passively<P: StorPort>(&self, port: P) -> bool {
-        if self.dpcs_ready.load(Ordering::SeqCst) {
+        if self.dpcs_ready.load(port, Ordering::SeqCst) {
             return true;
         }
         for index in self.queue_indices(port) {
@@ -64,18 +64,18 @@ impl Nvme {
         }
         port.initialize_dpc_of::<Self>(&self.recovery);
         let finished = self.drive_alone(port, PASSIVE_BUDGET_US);
-        self.dpcs_ready.store(true, Ordering::SeqCst);
+        self.dpcs_ready.store(port, true, Ordering::SeqCst);
         if finished {
             self.wake(port);
         } else {
             self.kick(port);
         }
-        !matches!(self.state.get(), State::Failed | State::Removed)
+        !matches!(self.state.get(port), State::Failed | State::Removed)
     }
 
     /// Asks StorPort for the performance options that suit the driver, of those that it has.
     fn choose_perf_options<P: StorPort>(&self, port: P) {
-        let mut settings = self.settings.get(port);
+        let settings = self.settings.get(port);
         let mut data = PerfConfigurationData::default();
         if port.initialize_perf_opts(true, &raw mut data) != StorStatus::SUCCESS {
             return;
@@ -98,10 +98,9 @@ impl Nvme {
         if port.initialize_perf_opts(false, &raw mut data) != StorStatus::SUCCESS {
             return;
         }
-        settings.perf_options = true;
-        settings.completes_in_start_io =
-            flags.contains(PerfFlags::OPTIMIZE_FOR_COMPLETION_DURING_STARTIO);
-        self.settings.set(port, settings);
+        let completes = flags.contains(PerfFlags::OPTIMIZE_FOR_COMPLETION_DURING_STARTIO);
+        self.completes_in_start_io.store(port, completes, Ordering::Release);
+        self.perf_options.store(port, true, Ordering::Release);
         if flags.contains(PerfFlags::ADV_CONFIG_LOCALITY) {
             self.note_targets(port, io_messages);
         }

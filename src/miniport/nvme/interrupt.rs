@@ -38,12 +38,12 @@ impl Nvme {
     /// HwStorInterrupt. Returns whether the interrupt was the controller's.
     pub(super) fn on_line<P: StorPort>(&self, port: P) -> bool {
         // A crash dump polls; its line is always masked.
-        let masked = self.line_masked.load(Ordering::SeqCst) && !self.is_dump(port);
+        let masked = self.line_masked.load(port, Ordering::SeqCst) && !self.is_dump(port);
         if masked || !self.has_news(port) {
             return false;
         }
         if self.uses_dpcs(port) {
-            if !self.dpcs_ready.load(Ordering::SeqCst) {
+            if !self.dpcs_ready.load(port, Ordering::SeqCst) {
                 return false;
             }
             // The line stays asserted until the rings are drained, which the DPC does; until then it
@@ -61,14 +61,15 @@ impl Nvme {
 
     /// Some ring has a completion that nobody has looked at.
     fn has_news<P: StorPort>(&self, port: P) -> bool {
-        self.queue_indices(port).any(|index| self.queues[index].has_news(port))
+        self.queue_indices(port)
+            .any(|index| self.queues[index].has_news(port, self.memory.rings(port, index).1))
     }
 
     fn on_queue_interrupt<P: StorPort>(&self, port: P, index: usize) {
         if !self.uses_dpcs(port) {
             self.service(port, Access::Have, index);
             self.kick_if_answered(port);
-        } else if self.dpcs_ready.load(Ordering::SeqCst) {
+        } else if self.dpcs_ready.load(port, Ordering::SeqCst) {
             port.issue(&self.queues[index].dpc, index, 0);
         }
         // Otherwise the passive initialisation polls; it issues the DPCs when it has made them.
@@ -98,7 +99,7 @@ impl Nvme {
             }
         }
         // More than a full ring: a controller that answers faster than it is asked. Let others run.
-        if self.dpcs_ready.load(Ordering::SeqCst) {
+        if self.dpcs_ready.load(port, Ordering::SeqCst) {
             let dpc = if self.is_line(port) { 0 } else { index };
             port.issue(&self.queues[dpc].dpc, dpc, 0);
         }
@@ -126,7 +127,7 @@ impl Nvme {
         let mut batch = Batch::default();
         let more = self.guarded(port, access, index, |queue| {
             let more = queue.drain(port, &self.registers, &mut batch, |status, result| {
-                self.engine.note_answer(status, result);
+                self.engine.note_answer(port, status, result);
             });
             if close && !more {
                 queue.set_open(port, false);
@@ -141,17 +142,17 @@ impl Nvme {
 
     /// Lets the state machine go on if its command has ended.
     fn kick_if_answered<P: StorPort>(&self, port: P) {
-        if self.engine.is_answered() {
+        if self.engine.is_answered(port) {
             self.kick(port);
         }
     }
 
     /// Looks at every ring once: a completion may have come while nobody listened.
     pub(super) fn wake<P: StorPort>(&self, port: P) {
-        if !self.dpcs_ready.load(Ordering::SeqCst) {
+        if !self.dpcs_ready.load(port, Ordering::SeqCst) {
             return;
         }
-        let last = if self.is_line(port) { 0 } else { self.io_queues.load(Ordering::SeqCst) };
+        let last = if self.is_line(port) { 0 } else { self.io_queues.load(port, Ordering::SeqCst) };
         for index in 0..=last as usize {
             port.issue(&self.queues[index].dpc, index, 0);
         }
@@ -175,7 +176,7 @@ impl Nvme {
         port.with_interrupt_lock(|| {
             // The state machine says that it closes the queues before it masks the line, and masks it
             // under this lock: its mask is not undone.
-            if !self.engine.is_disabling() {
+            if !self.engine.is_disabling(port) {
                 self.set_line_mask(port, false);
             }
         });
@@ -187,14 +188,14 @@ impl Nvme {
         if !self.is_line(port) {
             return;
         }
-        let answered = !self.uses_dpcs(port) || self.dpcs_ready.load(Ordering::SeqCst);
+        let answered = !self.uses_dpcs(port) || self.dpcs_ready.load(port, Ordering::SeqCst);
         self.set_line_mask(port, self.is_dump(port) || !answered);
     }
 
     /// Masks or unmasks the line, at the controller and for HwStorInterrupt. Under the Interrupt lock
     /// while the queues are open, so that HwStorInterrupt never sees the two disagree.
     fn set_line_mask<P: StorPort>(&self, port: P, masked: bool) {
-        self.line_masked.store(masked, Ordering::SeqCst);
+        self.line_masked.store(port, masked, Ordering::SeqCst);
         let register =
             if masked { Register::InterruptMaskSet } else { Register::InterruptMaskClear };
         self.registers.write(port, register, ALL_VECTORS);

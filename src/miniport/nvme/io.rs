@@ -83,7 +83,7 @@ impl Nvme {
         let index = self.queue_for(port, srb, request);
         let command = request.command(port);
         let submit = || {
-            if self.state.get() != State::Running {
+            if self.state.get(port) != State::Running {
                 return Err(Refusal::Closed);
             }
             self.guarded(port, access, index, |queue| {
@@ -99,7 +99,7 @@ impl Nvme {
             Ok(()) => {}
             Err(Refusal::Full) => complete(port, srb, Outcome::Status(SrbStatus::BUSY)),
             Err(Refusal::Closed) => {
-                complete(port, srb, Outcome::Status(self.state.get().refusal()));
+                complete(port, srb, Outcome::Status(self.state.get(port).refusal()));
             }
         }
     }
@@ -107,7 +107,7 @@ impl Nvme {
     /// The I/O queue for a request: one whose interrupt goes to the message that StorPort prefers, or
     /// else the one of the processor that built the request.
     fn queue_for<P: StorPort>(&self, port: P, srb: Srb, request: &Request) -> usize {
-        let count = self.io_queues.load(Ordering::Relaxed).max(1) as usize;
+        let count = self.io_queues.load(port, Ordering::Relaxed).max(1) as usize;
         let processor = request.processor(port);
         if self.has_perf_options(port) {
             let mut parameters = StartIoPerformanceParameters::default();

@@ -41,7 +41,7 @@ mod tests;
 
 use core::ffi::c_void;
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use self::controller::Engine;
 use self::guard::{Access, Guard};
@@ -57,7 +57,7 @@ use crate::storport::config::PortConfigurationInformation;
 use crate::storport::control::{ScsiAdapterControlType, ScsiUnitControlType};
 use crate::storport::perf::GroupAffinity;
 use crate::storport::{
-    Dpc, Extension, Initialization, Miniport, Shared, SpReturn, Srb, StorDpc, StorPort,
+    Dpc, Extension, Initialization, Interlocked, Miniport, Shared, SpReturn, Srb, StorDpc, StorPort,
 };
 
 /// Most pairs of I/O queues. Each pair takes two pages of uncached memory, of which there is little;
@@ -83,6 +83,11 @@ pub struct Nvme {
     memory: Uncached,
     /// Written in HwStorFindAdapter and HwStorInitialize only, before any request or DPC.
     settings: Shared<Settings>,
+    /// StorPort granted performance options. Asked for anew when the adapter is powered up by HwStorInitialize, when
+    /// HwStorTimer may run.
+    perf_options: Interlocked<bool>,
+    /// Among them, to complete requests in HwStorStartIo.
+    completes_in_start_io: Interlocked<bool>,
     /// Written in HwStorInitialize only, before any request or DPC.
     guard: Shared<Guard>,
     /// Where StorPort writes which processors the I/O messages interrupt; HwStorInitialize only.
@@ -97,20 +102,20 @@ pub struct Nvme {
     /// Requests that wait for the end of a reset.
     waiting: Waiting,
     /// I/O queues that exist.
-    io_queues: AtomicU32,
+    io_queues: Interlocked<u32>,
     /// The DPCs are initialised and may be issued.
-    dpcs_ready: AtomicBool,
+    dpcs_ready: Interlocked<bool>,
     /// The controller's line is masked. Set in HwStorInterrupt and cleared by the DPC, both under the
     /// Interrupt lock.
-    line_masked: AtomicBool,
+    line_masked: Interlocked<bool>,
 
     /// `controller`, `namespace` and `transfer_bytes` are there. They are written before and never again.
-    identified: AtomicBool,
+    identified: Interlocked<bool>,
     controller: Shared<Controller>,
     namespace: Shared<Namespace>,
     transfer_bytes: Shared<u32>,
     /// StorPort was told that the unit is gone.
-    unit_removed: AtomicBool,
+    unit_removed: Interlocked<bool>,
 
     /// Runs the state machine.
     recovery: Dpc,
@@ -133,10 +138,6 @@ struct Settings {
     half_duplex: bool,
     /// StorPort granted HwStorPassiveInitializeRoutine, and with it DPCs.
     uses_dpcs: bool,
-    /// StorPort granted performance options.
-    perf_options: bool,
-    /// Among them, to complete requests in HwStorStartIo.
-    completes_in_start_io: bool,
     /// I/O queues to ask the controller for, at least 1.
     io_queues_wanted: u16,
     /// Entries of a ring, at least 2.
@@ -175,11 +176,11 @@ impl Nvme {
     }
 
     fn has_perf_options<P: StorPort>(&self, port: P) -> bool {
-        self.settings.get(port).perf_options
+        self.perf_options.load(port, Ordering::Acquire)
     }
 
     fn may_complete_in_start_io<P: StorPort>(&self, port: P) -> bool {
-        self.settings.get(port).completes_in_start_io
+        self.completes_in_start_io.load(port, Ordering::Acquire)
     }
 
     fn io_queues_wanted<P: StorPort>(&self, port: P) -> u16 {
@@ -215,7 +216,7 @@ impl Nvme {
         port: P,
         message: u32,
     ) -> impl ExactSizeIterator<Item = usize> {
-        let count = self.io_queues.load(Ordering::Relaxed) as usize;
+        let count = self.io_queues.load(port, Ordering::Relaxed) as usize;
         let io_messages = self.settings.get(port).messages.saturating_sub(1) as usize;
         let message = message as usize;
         match io_messages {
@@ -233,8 +234,8 @@ impl Nvme {
         if told == 0 { processor } else { usize::from(told) - 1 }
     }
 
-    fn is_identified(&self) -> bool {
-        self.identified.load(Ordering::Acquire)
+    fn is_identified<P: StorPort>(&self, port: P) -> bool {
+        self.identified.load(port, Ordering::Acquire)
     }
 
     /// Keeps what the controller said of itself.
@@ -254,18 +255,18 @@ impl Nvme {
         let exists = self.controller.get(port).namespaces > 0;
         let none = Namespace { blocks: 0, block_log2: 9, eui64: 0 };
         self.namespace.set(port, namespace.filter(|_| exists).unwrap_or(none));
-        self.identified.store(true, Ordering::Release);
+        self.identified.store(port, true, Ordering::Release);
     }
 
     /// There is no unit whose cache could be flushed.
     fn has_nothing_to_flush<P: StorPort>(&self, port: P) -> bool {
-        self.is_identified() && self.identified_unit(port).is_none()
+        self.is_identified(port) && self.identified_unit(port).is_none()
     }
 
     /// The logical unit, if there is one. Only once identified.
     fn identified_unit<P: StorPort>(&self, port: P) -> Option<Unit> {
         let namespace = self.namespace.get(port);
-        let there = namespace.blocks > 0 && !self.unit_removed.load(Ordering::SeqCst);
+        let there = namespace.blocks > 0 && !self.unit_removed.load(port, Ordering::SeqCst);
         there.then(|| Unit {
             namespace,
             transfer_bytes: self.transfer_bytes.get(port),
@@ -324,8 +325,8 @@ impl<P: StorPort> Miniport<P> for Nvme {
     }
 
     fn timer(&self, port: P) {
-        self.engine.count_interval();
-        if self.dpcs_ready.load(Ordering::SeqCst) {
+        self.engine.count_interval(port);
+        if self.dpcs_ready.load(port, Ordering::SeqCst) {
             // A DPC's lock may not be taken here.
             self.kick(port);
         } else if !self.uses_dpcs(port) {
@@ -356,8 +357,8 @@ impl<P: StorPort> Miniport<P> for Nvme {
         Nvme::knows_unit_control(control)
     }
 
-    fn unit_control(&self, _port: P, control: ScsiUnitControlType, _: *mut c_void) -> bool {
-        self.control_unit(control)
+    fn unit_control(&self, port: P, control: ScsiUnitControlType, _: *mut c_void) -> bool {
+        self.control_unit(port, control)
     }
 }
 

@@ -65,7 +65,7 @@ impl Nvme {
 
     /// ScsiStopAdapter, or power off. No request is outstanding. Twice is as good as once.
     fn stop<P: StorPort>(&self, port: P) {
-        match self.state.leave(State::Stopped) {
+        match self.state.leave(port, State::Stopped) {
             State::Running => self.shut_down(port),
             // The state machine may be enabling the controller this very moment; it looks at the state
             // afterwards, and then disables it itself.
@@ -74,7 +74,7 @@ impl Nvme {
             }
             _ => return,
         }
-        if !self.is_dump(port) && !self.engine.is_disabling() {
+        if !self.is_dump(port) && !self.engine.is_disabling(port) {
             port.request_timer_call(None, 0);
         }
     }
@@ -95,8 +95,8 @@ impl Nvme {
 
     /// ScsiRestartAdapter, power on, or HwStorInitialize once more. Twice is as good as once.
     pub(super) fn restart<P: StorPort>(&self, port: P) {
-        if self.state.change(State::Stopped, State::Starting) {
-            self.engine.want_reset();
+        if self.state.change(port, State::Stopped, State::Starting) {
+            self.engine.want_reset(port);
             self.kick(port);
             if self.is_dump(port) {
                 self.drive_alone(port, READY_BUDGET_US);
@@ -107,7 +107,7 @@ impl Nvme {
     /// ScsiAdapterSurpriseRemoval: no lock is held, below DISPATCH_LEVEL. The controller is gone and
     /// reaches no memory, so everything can end at once.
     fn remove<P: StorPort>(&self, port: P) {
-        self.state.leave(State::Removed);
+        self.state.leave(port, State::Removed);
         if !self.is_dump(port) {
             port.request_timer_call(None, 0);
         }
@@ -129,11 +129,11 @@ impl Nvme {
     }
 
     /// HwStorUnitControl. The unit has no memory or power of its own; it only is there or not.
-    pub(super) fn control_unit(&self, control: ScsiUnitControlType) -> bool {
+    pub(super) fn control_unit<P: StorPort>(&self, port: P, control: ScsiUnitControlType) -> bool {
         match control {
-            ScsiUnitControlType::START => self.unit_removed.store(false, Ordering::SeqCst),
+            ScsiUnitControlType::START => self.unit_removed.store(port, false, Ordering::SeqCst),
             ScsiUnitControlType::SURPRISE_REMOVAL => {
-                self.unit_removed.store(true, Ordering::SeqCst);
+                self.unit_removed.store(port, true, Ordering::SeqCst);
             }
             ScsiUnitControlType::USAGE
             | ScsiUnitControlType::POWER

@@ -8,12 +8,12 @@
 //! with a command that is outstanding, so a controller that answers twice, late, after a reset, or with
 //! an invented identifier completes nothing.
 
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::{Ordering, fence};
 
 use super::memory::Page;
 use super::registers::Registers;
 use super::spec::{Command, Completion, Status};
-use crate::storport::{Dpc, Shared, Srb, StorPort};
+use crate::storport::{Dpc, Interlocked, Shared, Srb, StorPort};
 
 /// Entries of a ring, if the controller allows as many.
 pub const ENTRIES_MAX: u16 = 32;
@@ -36,7 +36,7 @@ pub struct Queue {
     completion: Shared<Page>,
     /// Next completion entry to look at, and [`EVEN_ROUND`]. Atomic, because a line interrupt peeks at
     /// it without the guard.
-    cursor: AtomicU32,
+    cursor: Interlocked<u32>,
     /// A bit for each outstanding command.
     used: Shared<u32>,
     /// Queue identifier.
@@ -45,8 +45,8 @@ pub struct Queue {
     entries: Shared<u16>,
     /// Next submission entry to fill.
     tail: Shared<u16>,
-    /// Commands may be submitted and completions believed.
-    open: Shared<bool>,
+    /// Commands may be submitted and completions believed. Atomic, for the same peek.
+    open: Interlocked<bool>,
 }
 
 /// One outstanding command.
@@ -117,13 +117,13 @@ impl Queue {
         self.completion.set(port, rings.1);
         self.entries.set(port, entries.clamp(2, ENTRIES_MAX));
         self.tail.set(port, 0);
-        self.cursor.store(0, Ordering::Relaxed);
+        self.cursor.store(port, 0, Ordering::Relaxed);
         rings.1.clear_completions(self.entries.get(port));
     }
 
     /// Lets commands in, or not.
     pub fn set_open<P: StorPort>(&self, port: P, open: bool) {
-        self.open.set(port, open);
+        self.open.store(port, open, Ordering::Release);
     }
 
     /// Submits a command and rings the doorbell. `owner` is completed with it; without one, the driver
@@ -140,7 +140,7 @@ impl Queue {
         command: &Command,
         owner: Option<Srb>,
     ) -> Result<(), Refusal> {
-        if !self.open.get(port) {
+        if !self.open.load(port, Ordering::Acquire) {
             return Err(Refusal::Closed);
         }
         let identifier = self.claim(port, owner).ok_or(Refusal::Full)?;
@@ -195,12 +195,12 @@ impl Queue {
         batch: &mut Batch,
         mut internal: impl FnMut(Status, u32),
     ) -> bool {
-        if !self.open.get(port) {
+        if !self.open.load(port, Ordering::Acquire) {
             return false;
         }
         let ring = self.completion.get(port);
         let entries = self.entries.get(port);
-        let start = self.cursor.load(Ordering::Relaxed);
+        let start = self.cursor.load(port, Ordering::Relaxed);
         let mut cursor = start;
         let mut looked = 0;
         while looked < entries && !batch.is_full() {
@@ -219,7 +219,7 @@ impl Queue {
             // The doorbell takes the line back, so it comes first: a line interrupt that comes in
             // between must still find something, or it would be disowned, and come again for ever.
             registers.ring_completion(port, self.id.get(port), cursor as u16);
-            self.cursor.store(cursor, Ordering::Release);
+            self.cursor.store(port, cursor, Ordering::Release);
         }
         looked == entries || batch.is_full()
     }
@@ -248,11 +248,11 @@ impl Queue {
         })
     }
 
-    /// Whether the controller has written a completion that nobody has looked at. Needs no guard: the
-    /// answer is a hint, as it is out of date when it is given.
-    pub fn has_news<P: StorPort>(&self, port: P) -> bool {
-        self.open.get(port)
-            && news(self.completion.get(port), self.cursor.load(Ordering::Relaxed)).is_some()
+    /// Whether the controller has written a completion into `ring`, the queue's own, that nobody has looked at. Needs no
+    /// guard: the answer is a hint, as it is out of date when it is given.
+    pub fn has_news<P: StorPort>(&self, port: P, ring: Page) -> bool {
+        self.open.load(port, Ordering::Acquire)
+            && news(ring, self.cursor.load(port, Ordering::Relaxed)).is_some()
     }
 }
 

@@ -5,7 +5,6 @@
 //! reads, and any bytes are a value of every field.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::prp::LIST_ENTRIES;
 use super::spec::{Command, PAGE_BYTES};
@@ -30,7 +29,7 @@ pub struct Request {
     /// The command, without identifier.
     command: Shared<Command>,
     /// The next request that waits for the end of a reset.
-    next: AtomicPtr<ScsiRequestBlock>,
+    next: Shared<*mut ScsiRequestBlock>,
     /// A [`Plan`].
     plan: Shared<u8>,
     /// The processor that built the request.
@@ -98,13 +97,13 @@ impl Request {
     }
 
     /// Links the request before `next`.
-    pub fn link(&self, next: *mut ScsiRequestBlock) {
-        self.next.store(next, Ordering::Relaxed);
+    pub fn link<P: StorPort>(&self, port: P, next: *mut ScsiRequestBlock) {
+        self.next.set(port, next);
     }
 
     /// The request that this one is linked before; null for none.
-    pub fn linked(&self) -> *mut ScsiRequestBlock {
-        self.next.load(Ordering::Relaxed)
+    pub fn linked<P: StorPort>(&self, port: P) -> *mut ScsiRequestBlock {
+        self.next.get(port)
     }
 
     /// Room for [`LIST_ENTRIES`] entries that crosses no page; `None` if StorPort knows no physical

@@ -11,7 +11,7 @@
 //! and a reset never both complete it.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::completion::{Outcome, complete};
 use super::guard::Access;
@@ -21,7 +21,7 @@ use super::spec::Command;
 use super::state::State;
 use super::{Nvme, READY_BUDGET_US};
 use crate::storport::srb::ScsiRequestBlock;
-use crate::storport::{Srb, SrbStatus, StorPort};
+use crate::storport::{Interlocked, Srb, SrbStatus, StorPort};
 
 /// Batches that hold every request of a queue, and one to find it empty.
 const BATCHES_MAX: usize = ENTRIES_MAX as usize / Batch::ROOM + 1;
@@ -29,16 +29,14 @@ const BATCHES_MAX: usize = ENTRIES_MAX as usize / Batch::ROOM + 1;
 /// Requests that wait for the end of a reset: a stack linked through their extensions, pushed to and
 /// emptied by interlocked operations.
 #[derive(Debug)]
-pub struct Waiting(AtomicPtr<ScsiRequestBlock>);
+pub struct Waiting(Interlocked<*mut ScsiRequestBlock>);
 
 impl Waiting {
-    fn push(&self, srb: Srb, request: &Request) {
-        let mut first = self.0.load(Ordering::SeqCst);
+    fn push<P: StorPort>(&self, port: P, srb: Srb, request: &Request) {
+        let mut first = self.0.load(port, Ordering::SeqCst);
         loop {
-            request.link(first);
-            let pushed =
-                self.0.compare_exchange(first, srb.as_ptr(), Ordering::SeqCst, Ordering::SeqCst);
-            match pushed {
+            request.link(port, first);
+            match self.0.exchange(port, first, srb.as_ptr()) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
@@ -46,12 +44,12 @@ impl Waiting {
     }
 
     /// Empties the stack and passes each request to `end`, which may complete it.
-    fn drain(&self, mut end: impl FnMut(Srb)) {
-        let mut next = self.0.swap(ptr::null_mut(), Ordering::SeqCst);
+    fn drain<P: StorPort>(&self, port: P, mut end: impl FnMut(Srb)) {
+        let mut next = self.0.swap(port, ptr::null_mut());
         while !next.is_null() {
             // SAFETY: only `push` put it there, from a request that is the driver's until `end`.
             let srb = unsafe { Srb::new(next) };
-            next = Request::of(srb).map_or(ptr::null_mut(), |request| request.linked());
+            next = Request::of(srb).map_or(ptr::null_mut(), |request| request.linked(port));
             end(srb);
         }
     }
@@ -68,31 +66,31 @@ impl Nvme {
 
     /// A request for a reset: it waits until the reset has completed everything else.
     pub(super) fn start_reset<P: StorPort>(&self, port: P, srb: Srb, request: &Request) {
-        self.waiting.push(srb, request);
+        self.waiting.push(port, srb, request);
         self.reset(port);
         // Whoever leaves Starting answers those that wait afterwards. In any other state nobody will.
-        if self.state.get() != State::Starting {
+        if self.state.get(port) != State::Starting {
             self.answer_waiting(port);
         }
     }
 
     /// Hands the controller to the state machine, unless it has it already or must not get it.
     fn begin_reset<P: StorPort>(&self, port: P) {
-        let began = self.state.change(State::Running, State::Starting)
-            || self.state.change(State::Failed, State::Starting);
+        let began = self.state.change(port, State::Running, State::Starting)
+            || self.state.change(port, State::Failed, State::Starting);
         if began {
-            self.engine.want_reset();
+            self.engine.want_reset(port);
             self.kick(port);
         }
     }
 
     /// Completes the requests that wait for a reset.
     pub(super) fn answer_waiting<P: StorPort>(&self, port: P) {
-        let outcome = match self.state.get() {
+        let outcome = match self.state.get(port) {
             State::Starting | State::Running => Outcome::Success,
             state => Outcome::Status(state.refusal()),
         };
-        self.waiting.drain(|srb| complete(port, srb, outcome));
+        self.waiting.drain(port, |srb| complete(port, srb, outcome));
     }
 
     /// Completes everything that is outstanding in closed queues.

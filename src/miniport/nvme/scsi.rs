@@ -128,9 +128,9 @@ impl Nvme {
 
     /// The unit, if there is one that has been identified.
     fn unit<P: StorPort>(&self, port: P) -> Result<Unit, Outcome> {
-        let unit = match self.state.get() {
+        let unit = match self.state.get(port) {
             State::Failed | State::Removed => None,
-            _ if !self.is_identified() => return Err(Outcome::Status(SrbStatus::BUSY)),
+            _ if !self.is_identified(port) => return Err(Outcome::Status(SrbStatus::BUSY)),
             _ => self.identified_unit(port),
         };
         unit.ok_or(Outcome::Status(SrbStatus::NO_DEVICE))

@@ -12,9 +12,9 @@
 //!      +-- stop, D3: from any state but Removed        Removed: from any state, for good
 //! ```
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
-use crate::storport::SrbStatus;
+use crate::storport::{Interlocked, SrbStatus, StorPort};
 
 /// What the adapter can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +59,28 @@ impl State {
 
 /// The adapter's state.
 #[derive(Debug)]
-pub struct StateCell(AtomicU32);
+pub struct StateCell(Interlocked<u32>);
 
 impl StateCell {
     /// The state now.
-    #[must_use]
-    pub fn get(&self) -> State {
-        State::of(self.0.load(Ordering::SeqCst))
+    pub fn get<P: StorPort>(&self, port: P) -> State {
+        State::of(self.0.load(port, Ordering::SeqCst))
     }
 
     /// Changes `from` into `to`; `false` and no change in any other state.
-    pub fn change(&self, from: State, to: State) -> bool {
-        let (from, to) = (from as u32, to as u32);
-        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    pub fn change<P: StorPort>(&self, port: P, from: State, to: State) -> bool {
+        self.0.exchange(port, from as u32, to as u32).is_ok()
     }
 
     /// Changes any state but Removed into `to`, and returns the state before.
-    pub fn leave(&self, to: State) -> State {
-        let still_there = |state| (state != State::Removed as u32).then_some(to as u32);
-        match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, still_there) {
-            Ok(before) => State::of(before),
-            Err(_) => State::Removed,
+    pub fn leave<P: StorPort>(&self, port: P, to: State) -> State {
+        let mut before = self.0.load(port, Ordering::SeqCst);
+        while before != State::Removed as u32 {
+            match self.0.exchange(port, before, to as u32) {
+                Ok(_) => return State::of(before),
+                Err(now) => before = now,
+            }
         }
+        State::Removed
     }
 }

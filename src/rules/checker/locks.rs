@@ -1,24 +1,26 @@
 //! Following callbacks and locks: the events that nearly every decision of a run makes.
 
 use super::{Checker, NearMiss};
-use crate::event::{Event, Flow, Interrupts, Lock, LockApi, Routine, Site};
+use crate::event::{Flow, Interrupts, Lock, LockApi, Routine, Site};
 use crate::rules::graph::{Cycle, Nesting};
 use crate::rules::lockset::{LockSet, number};
+use crate::rules::moment::Moment;
 use crate::rules::order::{self, Cell, Kinds};
 use crate::rules::state::{Frame, Taken};
-use crate::rules::{balance, irql, time};
+use crate::rules::verdict::Verdict;
+use crate::rules::{RuleId, balance, irql, time};
 use crate::storport::Irql;
 
 impl Checker {
     // Callbacks.
 
     #[inline(always)]
-    pub(super) fn entered(&mut self, event: &Event, routine: Routine, subject: u16) -> Flow {
-        if routine == Routine::FindAdapter && event.irql == Irql::HIGH {
+    pub(super) fn entered(&mut self, at: &Moment, routine: Routine, subject: u16) -> Flow {
+        if routine == Routine::FindAdapter && at.irql == Irql::HIGH {
             // Nothing else calls it at HIGH_LEVEL, and what it is said to be comes only when it returns.
             self.adapter.dump = true;
         }
-        let p = self.state.processor_mut(event.processor);
+        let p = self.state.processor_mut(at.processor);
         let cell = match (routine, p.frame()) {
             (Routine::Synchronized, Some(caller)) => {
                 Cell { held: Kinds::INTERRUPT, held_doubtful: false, ..caller.cell }
@@ -32,59 +34,60 @@ impl Checker {
         p.enter(Frame {
             routine,
             subject,
-            irql: event.irql,
+            irql: at.irql,
             cell,
             overlong: false,
             nested_ns,
             irql_site: Site::Port,
             raised_from: 0,
         });
-        self.state.give_to_callback(event.processor, cell.held.0.count_ones());
+        self.state.give_to_callback(at.processor, cell.held.0.count_ones());
         Flow::Continue
     }
 
     #[inline(always)]
-    pub(super) fn left(&mut self, event: &Event, busy_ns: u32) -> Flow {
-        let p = self.state.processor(event.processor);
+    pub(super) fn left(&mut self, at: &Moment, busy_ns: u32) -> Flow {
+        let p = self.state.processor(at.processor);
         let Some(frame) = p.frame().copied() else { return Flow::Continue };
         let interrupted_ns = p.nested_ns - frame.nested_ns;
         let own_ns = u64::from(busy_ns).saturating_sub(interrupted_ns);
+        let (processor, irql) = (at.processor, at.irql);
         let mut verdict = None;
         if !self.adapter.dump {
-            verdict = balance::at_return(&self.state, event.processor)
-                .or_else(|| irql::left(p, event.irql))
+            verdict = balance::at_return(&self.state, processor)
+                .or_else(|| irql::left(p, irql))
                 .or_else(|| time::left(&frame, &self.adapter, own_ns));
         }
-        let flow = self.object(event, verdict);
-        let p = self.state.processor_mut(event.processor);
+        let flow = self.object(at, verdict);
+        let p = self.state.processor_mut(at.processor);
         let depth = p.depth;
         p.leave(&frame, busy_ns);
-        self.state.take_from_callback(event.processor, depth);
+        self.state.take_from_callback(at.processor, depth);
         flow
     }
 
     // Locks.
 
-    pub(super) fn waited(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
+    pub(super) fn waited(&mut self, at: &Moment, lock: Lock, api: LockApi) -> Flow {
         if self.adapter.dump {
             return Flow::Continue;
         }
         // With per-message synchronisation it may wait for another's message first, and for its own then.
-        if let Some(own) = balance::own_hold(&self.state, event.processor, lock) {
+        if let Some(own) = balance::own_hold(&self.state, at.processor, lock) {
             self.waits_for_itself = true;
-            let verdict = balance::self_wait(&self.state, event.processor, (lock, own), api);
-            return self.object(event, Some(verdict));
+            let verdict = balance::self_wait(&self.state, at.processor, (lock, own), api);
+            return self.object(at, Some(verdict));
         }
-        let p = self.state.processor_mut(event.processor);
-        p.waits_at = event.site;
+        let p = self.state.processor_mut(at.processor);
+        p.waits_at = at.site;
         self.near = (!p.held.is_empty()).then_some(NearMiss::WaitsHolding);
-        self.requested(event, lock, api)
+        self.requested(at, lock, api)
     }
 
     #[inline(always)]
     pub(super) fn acquired(
         &mut self,
-        event: &Event,
+        at: &Moment,
         lock: Lock,
         api: LockApi,
         irql: Irql,
@@ -94,25 +97,24 @@ impl Checker {
         let number = number(lock);
         if !self.adapter.dump {
             if !contended {
-                flow = self.requested(event, lock, api);
+                flow = self.requested(at, lock, api);
             }
             // What StorPort nests, for itself or because an interrupt comes, is no choice of the driver's.
             let nests = !matches!(api, LockApi::Port);
             if flow == Flow::Continue
                 && nests
-                && let Some(cycle) = self.nested(event.processor, number, event.site)
+                && let Some(cycle) = self.nested(at, number)
             {
-                flow = self.cycle(*event, cycle);
+                flow = self.cycle(*at, cycle);
             }
             flow = match lock {
                 _ if flow == Flow::Stop => flow,
-                Lock::Executive(n) => {
-                    let verdict = self.executives.acquire(n, api);
-                    self.object(event, verdict)
+                Lock::Executive(n) if self.executives.mixes(n, api) => {
+                    self.object(at, Some(Verdict::of(RuleId::LockMixedApi).lock(lock)))
                 }
                 Lock::Interrupt if self.is_per_message() && !matches!(api, LockApi::Port) => {
-                    match self.takes_all_messages(event.processor, event.site) {
-                        Some(cycle) => self.cycle(*event, cycle),
+                    match self.takes_all_messages(at.processor, at.site) {
+                        Some(cycle) => self.cycle(*at, cycle),
                         None => flow,
                     }
                 }
@@ -123,27 +125,27 @@ impl Checker {
             Lock::Interrupt | Lock::Message(_) => irql.min(self.adapter.device_irql),
             _ => irql.min(Irql::DISPATCH),
         };
-        let taken = Taken { api, level, site: event.site };
-        self.state.acquire(event.processor, number, taken);
+        let taken = Taken { api, level, site: at.site };
+        self.state.acquire(at.processor, number, taken);
         flow
     }
 
     /// The driver asks for a lock: the tables, the order and the level, once for each request.
     #[inline(always)]
-    fn requested(&mut self, event: &Event, lock: Lock, api: LockApi) -> Flow {
-        let p = self.state.processor(event.processor);
-        let levels = (event.irql, self.adapter.device_irql);
+    fn requested(&mut self, at: &Moment, lock: Lock, api: LockApi) -> Flow {
+        let p = self.state.processor(at.processor);
+        let levels = (at.irql, self.adapter.device_irql);
         if matches!(api, LockApi::Port) || order::is_plain(p, lock, api, levels) {
             return Flow::Continue;
         }
-        self.requested_wrongly(*event, lock, api)
+        self.requested_wrongly(*at, lock, api)
     }
 
     #[cold]
-    fn requested_wrongly(&mut self, event: Event, lock: Lock, api: LockApi) -> Flow {
-        let levels = (event.irql, self.adapter.device_irql);
+    fn requested_wrongly(&mut self, at: Moment, lock: Lock, api: LockApi) -> Flow {
+        let levels = (at.irql, self.adapter.device_irql);
         let level = irql::request(lock, api, levels);
-        let verdict = order::request(&self.state, event.processor, lock);
+        let verdict = order::request(&self.state, at.processor, lock);
         let verdict = match (verdict, level) {
             // What another page permits does not excuse the level.
             (Some(order), Some(level)) if order.is_doubtful_cell() && !level.doubtful => {
@@ -151,18 +153,18 @@ impl Checker {
             }
             (order, level) => order.or(level),
         };
-        self.object(&event, verdict)
+        self.object(&at, verdict)
     }
 
     /// A lock is acquired, perhaps under others: notes the orders, and the cycle that they close.
     #[inline(always)]
-    fn nested(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
-        let newest = self.state.newest_number(processor)?;
+    fn nested(&mut self, at: &Moment, acquired: usize) -> Option<Cycle> {
+        let newest = self.state.newest_number(at.processor)?;
         self.edge = Some((newest, acquired as u8));
-        if self.nests_as_before(processor, acquired) {
+        if self.nests_as_before(at.processor, acquired) {
             return None;
         }
-        self.nests_anew(processor, acquired, site)
+        self.nests_anew(*at, acquired)
     }
 
     /// Whether every order in which the lock is acquired now is known.
@@ -178,7 +180,8 @@ impl Checker {
     }
 
     #[cold]
-    fn nests_anew(&mut self, processor: u8, acquired: usize, site: Site) -> Option<Cycle> {
+    fn nests_anew(&mut self, at: Moment, acquired: usize) -> Option<Cycle> {
+        let Moment { processor, site, .. } = at;
         let p = self.state.processor(processor);
         let holding = self.holding(processor);
         let mut closed = None;
@@ -226,7 +229,7 @@ impl Checker {
     #[inline(always)]
     pub(super) fn released(
         &mut self,
-        event: &Event,
+        at: &Moment,
         release: &balance::Release,
         held_ns: u32,
     ) -> Flow {
@@ -235,10 +238,10 @@ impl Checker {
         if !self.adapter.dump && !matches!(release.api, LockApi::Port) {
             // What StorPortSynchronizeAccess took it gives back well, but how long it held it is the driver's.
             if !matches!(release.api, LockApi::Synchronize) {
-                flow = self.given_back(event, release, number);
+                flow = self.given_back(at, release, number);
             }
             if flow == Flow::Continue {
-                flow = self.held_for(event, (release.lock, number), held_ns);
+                flow = self.held_for(at, (release.lock, number), held_ns);
             }
         }
         if release.holder.is_some() {
@@ -249,35 +252,35 @@ impl Checker {
 
     /// The driver gives a lock back: whether it is its own, by the right routine, at the right level.
     #[inline(always)]
-    fn given_back(&mut self, event: &Event, release: &balance::Release, number: usize) -> Flow {
-        if release.is_plain(&self.state, number) && irql::may_release(release.api, event.irql) {
+    fn given_back(&mut self, at: &Moment, release: &balance::Release, number: usize) -> Flow {
+        if release.is_plain(&self.state, number) && irql::may_release(release.api, at.irql) {
             return Flow::Continue;
         }
-        self.given_back_wrongly(*event, *release)
+        self.given_back_wrongly(*at, *release)
     }
 
     #[cold]
-    fn given_back_wrongly(&mut self, event: Event, release: balance::Release) -> Flow {
-        let level = irql::release(release.lock, release.api, event.irql);
+    fn given_back_wrongly(&mut self, at: Moment, release: balance::Release) -> Flow {
+        let level = irql::release(release.lock, release.api, at.irql);
         let verdict = match (release.judge(&self.state), level) {
             (Some(order), Some(level)) if order.is_warning() => Some(level),
             (verdict, level) => verdict.or(level),
         };
-        self.object(&event, verdict)
+        self.object(&at, verdict)
     }
 
     #[inline(always)]
-    fn held_for(&mut self, event: &Event, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
+    fn held_for(&mut self, at: &Moment, (lock, number): (Lock, usize), held_ns: u32) -> Flow {
         if u64::from(held_ns) <= time::LOCK_HELD_NS_MAX / 2 {
             return Flow::Continue;
         }
         let Some(held) = self.state.held_at(number) else { return Flow::Continue };
-        let nested_ns = self.state.processor(event.processor).nested_ns;
+        let nested_ns = self.state.processor(at.processor).nested_ns;
         let interrupted_ns = nested_ns.saturating_sub(held.nested_ns);
         let own_ns = u64::from(held_ns).saturating_sub(interrupted_ns);
         if own_ns > time::LOCK_HELD_NS_MAX / 2 {
             self.near = Some(NearMiss::HeldLong);
         }
-        self.object(event, time::released(lock, own_ns))
+        self.object(at, time::released(lock, own_ns))
     }
 }

@@ -2,58 +2,61 @@
 //! that each bug is found once.
 
 use super::{Checker, FINDINGS_MAX};
-use crate::event::{Event, Flow, Lock, Site};
+use crate::event::{Flow, Lock, Site};
 use crate::rules::catalogue::{RuleId, Severity};
 use crate::rules::finding::{FINDING_LOCKS_MAX, Finding};
 use crate::rules::graph::Cycle;
+use crate::rules::moment::Moment;
+use crate::rules::race::Race;
 use crate::rules::verdict::{At, Verdict};
 
 impl Checker {
     /// Makes a finding of what a rule objects to, if it does.
     ///
-    /// What is rare gets a copy of the event, here and elsewhere in the checker: a reference that leaves the hot path
-    /// would keep the event in memory, written in pieces and read as a whole.
+    /// What is rare gets a copy of the moment, here and elsewhere in the checker: a reference that leaves the hot path
+    /// would keep it in memory.
     #[inline(always)]
-    pub(super) fn object(&mut self, event: &Event, verdict: Option<Verdict>) -> Flow {
+    pub(super) fn object(&mut self, at: &Moment, verdict: Option<Verdict>) -> Flow {
         match verdict {
             None => Flow::Continue,
-            Some(verdict) => self.found(*event, verdict),
+            Some(verdict) => self.found(*at, verdict),
         }
     }
 
     /// A finding without particulars.
-    pub(super) fn finding(&self, event: &Event, rule: RuleId) -> Finding {
+    pub(super) fn finding(&self, at: &Moment, rule: RuleId) -> Finding {
         Finding {
             rule,
             severity: rule.rule().severity,
             locks: [None; FINDING_LOCKS_MAX],
-            path: self.state.processor(event.processor).path(),
-            site: event.site,
+            path: self.state.processor(at.processor).path(),
+            site: at.site,
             other_site: None,
-            processor: event.processor,
-            irql: event.irql,
-            time: event.time,
+            processor: at.processor,
+            irql: at.irql,
+            time: at.time,
+            race: None,
         }
     }
 
     #[cold]
-    fn found(&mut self, event: Event, verdict: Verdict) -> Flow {
-        let mut finding = self.finding(&event, verdict.rule);
+    fn found(&mut self, at: Moment, verdict: Verdict) -> Flow {
+        let mut finding = self.finding(&at, verdict.rule);
         if verdict.doubtful {
             finding.severity = Severity::Warning;
         }
         let against = verdict.against.filter(|against| Some(*against) != verdict.lock);
         finding.locks = [verdict.lock, against, None];
-        let p = self.state.processor(event.processor);
+        let p = self.state.processor(at.processor);
         let taken = |lock: Option<Lock>| lock.and_then(|lock| self.state.held(lock));
         finding.other_site = taken(verdict.against).map(|held| held.site);
         match verdict.at {
             At::Event => {}
             At::Acquire => {
-                finding.other_site = Some(event.site).filter(|site| *site != Site::Port);
-                finding.site = taken(verdict.lock).map_or(event.site, |held| held.site);
+                finding.other_site = Some(at.site).filter(|site| *site != Site::Port);
+                finding.site = taken(verdict.lock).map_or(at.site, |held| held.site);
             }
-            At::IrqlSet => finding.site = p.frame().map_or(event.site, |frame| frame.irql_site),
+            At::IrqlSet => finding.site = p.frame().map_or(at.site, |frame| frame.irql_site),
         }
         if verdict.interrupted
             && let Some(held) = taken(verdict.against)
@@ -64,8 +67,8 @@ impl Checker {
     }
 
     #[cold]
-    pub(super) fn cycle(&mut self, event: Event, cycle: Cycle) -> Flow {
-        let mut finding = self.finding(&event, RuleId::LockCycle);
+    pub(super) fn cycle(&mut self, at: Moment, cycle: Cycle) -> Flow {
+        let mut finding = self.finding(&at, RuleId::LockCycle);
         if cycle.doubtful {
             finding.severity = Severity::Warning;
         }
@@ -81,6 +84,16 @@ impl Checker {
                 *slot = Some(edge.held());
             }
         }
+        self.report(finding)
+    }
+
+    /// A data race, found beside the other rules.
+    #[cold]
+    pub(in crate::rules) fn raced(&mut self, at: &Moment, earlier: Site, race: Race) -> Flow {
+        let mut finding = self.finding(at, RuleId::RaceUnsynchronized);
+        finding.locks[0] = race.guard;
+        finding.other_site = Some(earlier);
+        finding.race = Some(race);
         self.report(finding)
     }
 

@@ -8,6 +8,8 @@ mod behaviour;
 mod kind;
 mod life;
 mod order;
+mod race;
+mod race_model;
 mod table;
 mod time;
 
@@ -34,7 +36,9 @@ impl Case {
 }
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    [balance::CASES, kind::CASES, life::CASES, order::CASES, time::CASES].into_iter().flatten()
+    [balance::CASES, kind::CASES, life::CASES, order::CASES, race::CASES, time::CASES]
+        .into_iter()
+        .flatten()
 }
 
 fn play(trace: fn(&mut Trace)) -> Trace {

@@ -565,6 +565,6 @@ impl Bench {
     }
 
     pub(super) fn adapter_state(&self) -> State {
-        self.nvme.state.get()
+        self.nvme.state.get(self.port())
     }
 }

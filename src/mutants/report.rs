@@ -1,0 +1,312 @@
+//! What came of all mutants, as data, as text and as a page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::hunt::Trail;
+use super::plan::Mutant;
+use crate::machine::mutation::{Operator, Spot};
+use crate::report::html::{document, escape};
+use crate::report::number::{counted, grouped};
+use crate::report::source;
+use crate::rules::Severity;
+
+/// What came of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It broke the rule of an error, or its process.
+    Killed,
+    /// It broke the rule of a warning and nothing worse.
+    Warned,
+    /// It broke nothing.
+    Survived,
+    /// It is no mistake.
+    Equivalent,
+    /// It was not hunted to the end.
+    Open,
+}
+
+impl Fate {
+    const fn name(self) -> &'static str {
+        match self {
+            Fate::Killed => "killed",
+            Fate::Warned => "warned",
+            Fate::Survived => "SURVIVED",
+            Fate::Equivalent => "equivalent",
+            Fate::Open => "open",
+        }
+    }
+}
+
+/// A mutant with what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The mutant.
+    #[serde(flatten)]
+    pub mutant: Mutant,
+    /// The operator, in words.
+    pub what: String,
+    /// What came of it.
+    pub fate: Fate,
+    /// The hunt, if there was one.
+    pub trail: Option<Trail>,
+}
+
+impl Row {
+    /// A mutant and its hunt.
+    #[must_use]
+    pub fn new(mutant: Mutant, trail: Option<Trail>) -> Row {
+        let kill = trail.as_ref().map(|trail| trail.kill.as_ref().map(|kill| kill.severity));
+        let fate = match (&mutant.equivalent, kill) {
+            (Some(_), _) => Fate::Equivalent,
+            (None, None) => Fate::Open,
+            (None, Some(None)) => Fate::Survived,
+            (None, Some(Some(Severity::Warning))) => Fate::Warned,
+            (None, Some(Some(Severity::Error))) => Fate::Killed,
+        };
+        Row { what: mutant.mutation.operator.to_string(), mutant, fate, trail }
+    }
+
+    /// Why, in a few words: the rule and how soon, how long in vain, or the reason.
+    fn why(&self) -> String {
+        let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+        match (&self.mutant.equivalent, &self.trail) {
+            (Some(reason), _) => reason.clone(),
+            (None, None) => String::new(),
+            (None, Some(Trail { kill: Some(kill), .. })) => {
+                let way = if kill.by_corpus { ", in the corpus" } else { "" };
+                let runs = counted(kill.runs, "run");
+                format!("{} after {runs}, {}{way}", kill.rule, seconds(kill.ms))
+            }
+            (None, Some(Trail { runs, ms, .. })) => {
+                format!("{}, {}", counted(*runs, "run"), seconds(*ms))
+            }
+        }
+    }
+}
+
+/// What came of all mutants of a driver.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The driver, as people call it.
+    pub driver: String,
+    /// Processor time for each mutant, in milliseconds.
+    pub budget_ms: u64,
+    /// Mutants that broke the rule of an error, or their process.
+    pub killed: usize,
+    /// Mutants that broke the rule of a warning and nothing worse.
+    pub warned: usize,
+    /// Mutants that broke nothing.
+    pub survived: usize,
+    /// Mutants that are no mistakes.
+    pub equivalent: usize,
+    /// Mutants that were not hunted to the end.
+    pub open: usize,
+    /// Killed and warned of those that were hunted, in percent.
+    pub score: f64,
+    /// The mutants, by place.
+    pub mutants: Vec<Row>,
+}
+
+impl Report {
+    /// Counts.
+    #[must_use]
+    pub fn new(driver: &str, budget_ms: u64, mutants: Vec<Row>) -> Report {
+        let count = |fate| mutants.iter().filter(|row| row.fate == fate).count();
+        let (killed, warned, survived) =
+            (count(Fate::Killed), count(Fate::Warned), count(Fate::Survived));
+        let hunted = killed + warned + survived;
+        let score = match hunted {
+            0 => 100.0,
+            _ => (killed + warned) as f64 * 100.0 / hunted as f64,
+        };
+        Report {
+            driver: driver.to_owned(),
+            budget_ms,
+            killed,
+            warned,
+            survived,
+            equivalent: count(Fate::Equivalent),
+            open: count(Fate::Open),
+            score,
+            mutants,
+        }
+    }
+
+    /// The verdict in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut line = format!(
+            "{}: {}: {} killed",
+            self.driver,
+            counted(self.mutants.len() as u64, "mutant"),
+            self.killed
+        );
+        let counts = [
+            (self.warned, "only warned of"),
+            (self.survived, "survived"),
+            (self.equivalent, "equivalent"),
+            (self.open, "not hunted"),
+        ];
+        for (count, what) in counts {
+            if count > 0 || what == "survived" {
+                let _ = write!(line, ", {count} {what}");
+            }
+        }
+        let _ = write!(line, "; score {:.1} %", self.score);
+        line
+    }
+
+    /// The mutants at one place after another.
+    fn places(&self) -> impl Iterator<Item = &[Row]> {
+        self.mutants.chunk_by(|a, b| a.mutant.mutation.place == b.mutant.mutation.place)
+    }
+
+    /// Everything, for people, line by line.
+    pub fn lines(&self, mut line: impl FnMut(&str)) {
+        for rows in self.places() {
+            let place = &rows[0].mutant;
+            line(&format!("{} lock at {}", place.mutation.place.lock, place.site));
+            for row in rows {
+                let (id, fate) = (&row.mutant.id, row.fate.name());
+                line(&format!("  {id} {fate:10} {}: {}", row.what, row.why()));
+            }
+        }
+        line("");
+        line("                                      killed warned survived equivalent");
+        for (operator, counts) in self.by_operator() {
+            let [killed, warned, survived, equivalent] = counts;
+            line(&format!("  {operator:34} {killed:8} {warned:6} {survived:8} {equivalent:10}"));
+        }
+        line("");
+        for (rule, count) in self.by_rule() {
+            line(&format!("  {:>5} killed by {rule}", grouped(count)));
+        }
+    }
+
+    fn by_operator(&self) -> BTreeMap<&'static str, [u64; 4]> {
+        let mut counts: BTreeMap<&'static str, [u64; 4]> = BTreeMap::new();
+        for row in &self.mutants {
+            let counts = counts.entry(family(row.mutant.mutation.operator)).or_default();
+            if let Some(count) = counts.get_mut(row.fate as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    fn by_rule(&self) -> Vec<(&str, u64)> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        let kills = self.mutants.iter().filter_map(|row| row.trail.as_ref()?.kill.as_ref());
+        for kill in kills {
+            *counts.entry(&kill.rule).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|&(rule, count)| (std::cmp::Reverse(count), rule));
+        counts
+    }
+
+    /// A page, with the source at each place where it is at hand in `folders`.
+    #[must_use]
+    pub fn page(&self, folders: &[PathBuf]) -> String {
+        let summary = self.summary();
+        let mut body = format!("<header><h1>{}</h1></header>\n<main>\n", escape(&summary));
+        operators(&mut body, &self.by_operator());
+        for rows in self.places() {
+            place(&mut body, rows, folders);
+        }
+        body.push_str("</main>\n");
+        document(&format!("Mutants of {}", self.driver), body)
+    }
+}
+
+/// Operators of one kind, whatever their numbers.
+fn family(operator: Operator) -> &'static str {
+    match operator {
+        Operator::DropAcquire => "drop the acquire",
+        Operator::DropRelease => "drop the release",
+        Operator::DropReleaseOnce(_) => "drop the release once",
+        Operator::Skip(_) => "skip the lock in one callback",
+        Operator::ReleaseEarly(_) => "release early",
+        Operator::AcquireLate => "acquire late",
+        Operator::AcquireOther(_) => "acquire another lock",
+        Operator::WrongOldIrql => "release with a wrong OldIrql",
+        Operator::WrongHandle => "release with a wrong handle",
+        Operator::Swap => "swap nested acquires",
+        Operator::AboveLevel => "acquire above the lock's level",
+        Operator::WithoutRaise => "acquire without raising the IRQL",
+        Operator::DoubleAcquire => "acquire twice",
+        Operator::HoldAcrossCompletion => "hold across a completion",
+        Operator::HoldAcrossReturn => "hold across the return",
+    }
+}
+
+fn operators(body: &mut String, counts: &BTreeMap<&'static str, [u64; 4]>) {
+    body.push_str(
+        "<div class=\"wide\"><table><thead><tr><th>operator</th><th class=\"number\">killed</th>\
+         <th class=\"number\">warned</th><th class=\"number\">survived</th><th class=\"number\">equivalent</th>\
+         </tr></thead><tbody>\n",
+    );
+    for (operator, counts) in counts {
+        let _ = write!(body, "<tr><td>{}</td>", escape(operator));
+        for count in counts {
+            let _ = write!(body, "<td class=\"number\">{count}</td>");
+        }
+        body.push_str("</tr>\n");
+    }
+    body.push_str("</tbody></table></div>\n");
+}
+
+/// One place: its source lines and its mutants.
+fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
+    let first = &rows[0].mutant;
+    let (place, site) = (&first.mutation.place, &first.site);
+    let _ = writeln!(
+        body,
+        "<section><h2>{} lock at <code>{}</code></h2>",
+        escape(place.lock.name()),
+        escape(site)
+    );
+    let named = match &place.spot {
+        Spot::Source { file, line, .. } => format!("{file}:{line}"),
+        Spot::Image(_) => site.clone(),
+    };
+    if let Some(excerpt) = source::around(&named, folders) {
+        body.push_str("<pre>");
+        for (number, text) in (excerpt.first..).zip(&excerpt.lines) {
+            let mark = if number == excerpt.line { '>' } else { ' ' };
+            let _ = writeln!(body, "{mark} {number:4} {}", escape(text));
+        }
+        body.push_str("</pre>\n");
+    }
+    body.push_str(
+        "<div class=\"wide\"><table><thead><tr><th></th><th>mistake</th><th>callbacks</th><th>why</th><th>id</th>\
+         </tr></thead><tbody>\n",
+    );
+    for row in rows {
+        let callbacks: Vec<_> = row.mutant.callbacks.iter().map(|routine| routine.name()).collect();
+        let class = match row.fate {
+            Fate::Survived => "error",
+            Fate::Warned => "warning",
+            Fate::Killed | Fate::Equivalent | Fate::Open => "",
+        };
+        let line = row.trail.as_ref().and_then(|trail| trail.kill.as_ref());
+        let line = line.map_or("", |kill| kill.line.as_str());
+        let _ = writeln!(
+            body,
+            "<tr><td><span class=\"verdict {class}\">{}</span></td><td>{}</td><td>{}</td>\
+             <td title=\"{}\">{}</td><td><code>{}</code></td></tr>",
+            row.fate.name(),
+            escape(&row.what),
+            escape(&callbacks.join(", ")),
+            escape(line),
+            escape(&row.why()),
+            escape(&row.mutant.id),
+        );
+    }
+    body.push_str("</tbody></table></div></section>\n");
+}
