@@ -8,16 +8,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::{Failure, reason};
-use super::fuzz::{replay, seconds};
+use super::fuzz::{policy, replay, seconds};
 use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::explore::{self, Bound, Exploration, Outcome, Sight, explore};
+use crate::explore::{self, Bound, Exploration, Lot, Outcome, Sight, draw, explore};
 use crate::harness::{Harness, Target};
 use crate::report::number::counted;
 use crate::rules::{Finding, Severity};
-use crate::scenario::{Scenario, text};
+use crate::scenario::{PolicyKind, Scenario, text};
 
 /// Run every schedule of a scenario within a bound
 ///
@@ -26,12 +26,14 @@ use crate::scenario::{Scenario, text};
 /// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Many schedules
 /// that come to the same are left out; that takes for granted that memory which is touched under a lock is guarded by
 /// one that is held (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
-/// to tell.
+/// to tell. With --random, schedules are drawn at random instead: nothing is proved (exit status 0 if none breaks a rule), and
+/// what needs more departures than can all be tried is found sooner.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lockstorm explore puppet examples/scenarios/run-deadlock-broken.ron --preemptions 2
   lockstorm explore nvme examples/scenarios/nvme-first-light.ron --preemptions 1 --every-point
-  lockstorm explore puppet small.ron --rule run.deadlock -o deadlock.ron")]
+  lockstorm explore puppet small.ron --rule run.deadlock -o deadlock.ron
+  lockstorm explore nvme examples/scenarios/nvme-first-light.ron --random --schedules 100000")]
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
@@ -45,6 +47,15 @@ pub(super) struct Arguments {
     /// Run schedules that come to the same, too
     #[arg(long)]
     every_point: bool,
+    /// Draw schedules at random instead of running every one
+    #[arg(long, conflicts_with_all = ["preemptions", "every_point"])]
+    random: bool,
+    /// Draw from this policy only [default: from all]
+    #[arg(long, value_name = "POLICY", requires = "random", value_parser = policy)]
+    schedule: Option<PolicyKind>,
+    /// Draw from this seed
+    #[arg(long, value_name = "N", requires = "random", default_value_t = 1)]
+    seed: u64,
     /// End after so many schedules
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     schedules: u64,
@@ -77,7 +88,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         None => arguments.warnings_as_errors || finding.severity == Severity::Error,
     };
     report_deadly_signals(|line| format!("{line}\n"));
-    explore::prepare(&mut harness, true);
+    explore::prepare(&mut harness, !arguments.random);
     let bar = bar();
     let mut progress = |schedules| {
         if let Some(bar) = &bar {
@@ -86,7 +97,14 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         }
     };
     let began = Instant::now();
-    let exploration = explore(&mut Guarded(&mut harness), &scenario, bound, &wanted, &mut progress);
+    let mut subject = Guarded(&mut harness);
+    let exploration = if arguments.random {
+        let (policy, seed, schedules) = (arguments.schedule, arguments.seed, arguments.schedules);
+        let lot = Lot { policy, seed, schedules };
+        draw(&mut subject, &scenario, lot, &wanted, &mut progress)
+    } else {
+        explore(&mut subject, &scenario, bound, &wanted, &mut progress)
+    };
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -103,6 +121,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     Ok(match exploration.outcome {
         Outcome::Found(_) => Verdict::Violation,
         Outcome::Complete if exploration.out_of_reach == 0 => Verdict::Clean,
+        Outcome::Spent if arguments.random => Verdict::Clean,
         Outcome::Complete | Outcome::Spent => Verdict::Unusable,
     })
 }
@@ -124,6 +143,10 @@ impl explore::Subject for Guarded<'_> {
         self.0.run(scenario);
         run_ends();
         self.0.sight()
+    }
+
+    fn watch(&mut self, on: bool) {
+        explore::prepare(self.0, on);
     }
 }
 
@@ -147,13 +170,18 @@ fn tell(
             counted(exploration.equivalent, "schedule"),
             counted(exploration.known_states, "state"),
         )),
+        Outcome::Spent if arguments.random => output.line(format_args!(
+            "lockstorm: no violation in {schedules} drawn at random from seed {} ({seconds:.1} s)",
+            arguments.seed
+        )),
         Outcome::Spent => output.line(format_args!(
             "lockstorm: no violation in {schedules} of at most {departures}, and there are more: \
              not complete (see --schedules; {seconds:.1} s)"
         )),
         Outcome::Found(found) => {
+            let fewest = if arguments.random { "" } else { ", the fewest there are," };
             output.line(format_args!(
-                "lockstorm: a violation with {}, the fewest there are, in schedule {} ({seconds:.1} s)",
+                "lockstorm: a violation with {}{fewest} in schedule {} ({seconds:.1} s)",
                 counted(found.departures as u64, "departure"),
                 exploration.schedules,
             ));

@@ -117,9 +117,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
 
 /// The inputs to begin with, as bytes.
 fn inputs(arguments: &Arguments, driver: &Target) -> Result<Vec<Vec<u8>>, Failure> {
-    let default = Path::new("corpus").join(driver.corpus());
+    let root = Path::new("corpus");
+    let committed = [root.join(driver.corpus()), root.join("merged").join(driver.corpus())];
     let given = match arguments.inputs.as_slice() {
-        [] if default.is_dir() => vec![default],
+        [] => committed.into_iter().filter(|folder| folder.is_dir()).collect(),
         inputs => inputs.to_vec(),
     };
     let mut files = Vec::new();

@@ -23,6 +23,7 @@
 //! device, depends on everything of its kind; and what a driver does without holding a lock may touch whatever else is done
 //! without one. One assumption is left: memory that a driver touches while it holds locks is guarded by one of them. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
 
+mod draw;
 mod footprint;
 mod history;
 mod node;
@@ -34,6 +35,7 @@ use crate::event::{Event, Point};
 use crate::harness::Harness;
 use crate::rules::Finding;
 use crate::scenario::{Decision, Scenario};
+pub use draw::{Lot, draw};
 use history::History;
 use node::Node;
 use swap::{Back, Piece, Swaps};
@@ -42,6 +44,12 @@ use swap::{Back, Piece, Swaps};
 pub trait Subject {
     /// Runs a scenario, with its events recorded and its points observed.
     fn observe(&mut self, scenario: &Scenario) -> Sight<'_>;
+
+    /// Told by [`draw`], before the one run of which it wants events and points, and after it. Of other runs it looks
+    /// at findings only, and they are faster without.
+    fn watch(&mut self, on: bool) {
+        let _ = on;
+    }
 }
 
 /// What a run showed.
@@ -60,6 +68,10 @@ impl Subject for Harness {
     fn observe(&mut self, scenario: &Scenario) -> Sight<'_> {
         self.run(scenario);
         self.sight()
+    }
+
+    fn watch(&mut self, on: bool) {
+        prepare(self, on);
     }
 }
 
@@ -81,7 +93,7 @@ pub struct Bound {
 }
 
 /// What an exploration has come to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Exploration {
     /// How it ended.
     pub outcome: Outcome,
@@ -97,9 +109,10 @@ pub struct Exploration {
 }
 
 /// How an exploration ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Outcome {
     /// No schedule within the bound shows what was looked for.
+    #[default]
     Complete,
     /// This scenario does, with the fewest departures.
     Found(Box<Found>),
@@ -135,13 +148,7 @@ pub fn explore<S: Subject>(
         progress,
         departures: 0,
         states: HashSet::new(),
-        tally: Exploration {
-            outcome: Outcome::Complete,
-            schedules: 0,
-            equivalent: 0,
-            known_states: 0,
-            out_of_reach: 0,
-        },
+        tally: Exploration::default(),
     };
     if let Err(end) = explorer.every_level() {
         explorer.tally.outcome = end;

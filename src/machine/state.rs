@@ -137,7 +137,7 @@ impl<S: Sink> State<S> {
             dpcs: Dpcs::new(),
             executives: Executives::new(),
             interrupts: Interrupts::new(),
-            timers: Timers::new(),
+            timers: Timers::NONE,
             requests: Requests::new(),
             recovery: Recovery::default(),
             adapter: Adapter::default(),

@@ -77,21 +77,20 @@ fn index_of(handle: *mut c_void) -> Option<usize> {
 }
 
 impl Timers {
-    pub(super) fn new() -> Self {
-        Timers {
-            call_due: u64::MAX,
-            call_processor: 0,
-            call_routine: None,
-            extended: [NO_TIMER; HANDLES_MAX],
-            workers: [NO_WORKER; HANDLES_MAX],
-            next: u64::MAX,
-            state_change: None,
-            idle: 0,
-        }
-    }
+    /// None in use.
+    pub(super) const NONE: Timers = Timers {
+        call_due: u64::MAX,
+        call_processor: 0,
+        call_routine: None,
+        extended: [NO_TIMER; HANDLES_MAX],
+        workers: [NO_WORKER; HANDLES_MAX],
+        next: u64::MAX,
+        state_change: None,
+        idle: 0,
+    };
 
     pub(super) fn power_on(&mut self) {
-        *self = Self::new();
+        *self = Self::NONE;
     }
 
     /// When the next timer fires.
