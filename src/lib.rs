@@ -32,6 +32,7 @@
 //! | [`triage`] | what was found, sorted by bug and made small | yes |
 //! | [`mutants`] | mistakes put into a driver's lock calls, and what finds them | yes |
 //! | [`report`] | what people read: runs in words, and pages of findings | yes |
+//! | [`locks`] | the map of a driver's locks | yes |
 //! | [`cli`] | the command line, with libFuzzer embedded in [`engine`] | yes |
 #![cfg_attr(not(feature = "host"), no_std)]
 
@@ -70,6 +71,8 @@ pub mod triage;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod engine;
+#[cfg(feature = "cli")]
+pub mod locks;
 #[cfg(feature = "cli")]
 pub mod mutants;
 #[cfg(feature = "cli")]

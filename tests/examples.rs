@@ -15,11 +15,15 @@ use lockstorm::rules::{Family, RuleId};
 use lockstorm::scenario::{Decision, Scenario, codec, text};
 
 /// Rules that no script of the puppet breaks, and why.
-const WITHOUT_EXAMPLE: [(RuleId, &str); 4] = [
+const WITHOUT_EXAMPLE: [(RuleId, &str); 5] = [
     (RuleId::LockHeldAtRemoval, "what a callback leaves held is lock.held_at_return already"),
     (RuleId::LockLeaked, "what a callback leaves held is lock.held_at_return already"),
     (RuleId::RequestDeviceOwns, "the bare device has no use for a request's buffers"),
     (RuleId::DataWrong, "the bare device transfers no data"),
+    (
+        RuleId::RaceUnsynchronized,
+        "what the puppet remembers is not the memory of the driver under test",
+    ),
 ];
 
 /// Schedules that every legal scenario is tried on, besides its own.

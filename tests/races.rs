@@ -1,18 +1,14 @@
 //! Data races in the NVMe core: none as it is, and one for each of its locks that is left out.
 
-#[path = "../benches/search/faulty.rs"]
-#[allow(dead_code, reason = "a bench plants the other mistakes")]
-mod faulty;
 mod support;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use faulty::{Mistake, Mutant};
-use lockstorm::device::model::Model;
-use lockstorm::event::{Event, Kind, LockApi};
+use lockstorm::event::{Event, Kind, LockApi, Routine};
 use lockstorm::harness::{BuiltIn, Harness};
 use lockstorm::machine::MemoryWatch;
+use lockstorm::machine::mutation::{LockKind, Mutation, Operator, Place, Spot};
 use lockstorm::reference;
 use lockstorm::rules::{RuleId, Severity};
 
@@ -101,47 +97,53 @@ fn the_detector_agrees_with_the_model_on_real_runs() {
     assert!(accesses > 10_000, "{accesses}");
 }
 
-/// The places at which the core takes locks.
-fn lock_sites() -> BTreeSet<(&'static str, u32)> {
+/// Every lock of the core, by where and in which callback it is taken, left out there.
+fn left_out() -> BTreeSet<Mutation> {
     let mut harness = Harness::alone(BuiltIn::Nvme);
     harness.record(true);
-    let mut sites = BTreeSet::new();
+    let mut mutations = BTreeSet::new();
     for bytes in corpus() {
         harness.run_bytes(&bytes);
+        let mut callbacks: [Vec<Routine>; 8] = Default::default();
         for event in harness.events() {
-            let Kind::LockAcquired { api, .. } = event.kind else { continue };
-            if let (Some(at), false) = (event.site.source(), api == LockApi::Port) {
-                sites.insert((at.file.rsplit('/').next().unwrap_or(at.file), at.line));
+            let callbacks = &mut callbacks[usize::from(event.processor)];
+            match event.kind {
+                Kind::Entered { routine, .. } => callbacks.push(routine),
+                Kind::Left { .. } => drop(callbacks.pop()),
+                Kind::LockAcquired { lock, api, .. } if api != LockApi::Port => {
+                    let routine = *callbacks.last().expect("a callback");
+                    let spot = Spot::of(event.site).expect("a place in the core");
+                    let place = Place { spot, lock: LockKind::from(lock) };
+                    mutations.insert(Mutation { place, operator: Operator::Skip(routine) });
+                }
+                _ => {}
             }
         }
     }
-    sites
+    mutations
 }
 
 #[test]
 fn each_lock_that_is_left_out_is_a_race() {
-    let sites = lock_sites();
-    assert!(sites.len() >= 10, "{sites:?}");
+    let mutations = left_out();
+    assert!(mutations.len() >= 20, "{mutations:?}");
     let mut missed = Vec::new();
-    for (file, line) in sites {
-        faulty::plant(Mistake::Skips(file, line));
-        let mut harness = Harness::of_core::<Mutant>(Model::Nvme, Box::leak(Box::default()));
-        harness.watch_memory(WATCHED);
+    let mut harness = watched(WATCHED);
+    for mutation in mutations {
+        harness.mutate(Some(mutation.clone()));
         let mut races = |bytes: Vec<u8>| {
-            faulty::begin();
             harness.run_bytes(&bytes);
             let found = harness.findings().iter().find(|f| f.rule == RuleId::RaceUnsynchronized);
             found.map(|f| f.race_lines().map(|line| format!("    {line}\n")).collect::<String>())
         };
-        let told = corpus()
-            .into_iter()
-            .chain(random(3_000))
-            .enumerate()
-            .find_map(|(n, bytes)| Some((n, races(bytes)?)));
+        let inputs = corpus().into_iter().chain(random(2_000));
+        let told = inputs.enumerate().find_map(|(n, bytes)| Some((n, races(bytes)?)));
+        let Mutation { place, operator } = &mutation;
+        let name = format!("{} of {} at {}", operator, place.lock, place.spot);
         match told {
-            Some((number, lines)) => println!("{file}:{line}: input {number}\n{lines}"),
-            None => missed.push((file, line)),
+            Some((number, lines)) => println!("{name}: input {number}\n{lines}"),
+            None => missed.push(name),
         }
     }
-    assert!(missed.is_empty(), "{missed:?}");
+    assert!(missed.is_empty(), "{missed:#?}");
 }

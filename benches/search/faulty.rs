@@ -48,9 +48,6 @@ pub(crate) enum Mistake {
     ForgetsAfterRefusedDpc,
     /// A DPC's lock is taken as the StartIo lock after 30 requests.
     TakesOtherLock,
-    /// The lock that is taken on this line of a file of this name is left out, and so is its release. None of
-    /// [`Mistake::ALL`]: where the lock guards memory, nothing but a data race shows.
-    Skips(&'static str, u32),
 }
 
 impl Mistake {
@@ -115,17 +112,11 @@ fn note(change: impl FnOnce(&mut Run)) -> Run {
     run
 }
 
-/// The port beneath, and on whose behalf it is called.
+/// The port beneath.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Faulty(HarnessPort, Option<&'static Location<'static>>);
+pub(crate) struct Faulty(HarnessPort);
 
 impl Faulty {
-    /// Whether the lock that is wanted here is left out.
-    fn skips(self) -> bool {
-        let Some(Mistake::Skips(file, line)) = MISTAKE.get() else { return false };
-        self.1.is_some_and(|site| site.line() == line && site.file().ends_with(file))
-    }
-
     fn processor(self) -> u8 {
         let mut number = ProcessorNumber::default();
         self.0.get_current_processor_number(&mut number);
@@ -175,11 +166,11 @@ macro_rules! pass_unsafe {
 unsafe impl StorPort for Faulty {
     unsafe fn from_extension(extension: *mut c_void) -> Self {
         // SAFETY: the caller's promise.
-        Faulty(unsafe { HarnessPort::from_extension(extension) }, None)
+        Faulty(unsafe { HarnessPort::from_extension(extension) })
     }
 
     fn on_behalf_of(self, site: &'static Location<'static>) -> Self {
-        Faulty(self.0.on_behalf_of(site), Some(site))
+        Faulty(self.0.on_behalf_of(site))
     }
 
     #[track_caller]
@@ -189,9 +180,6 @@ unsafe impl StorPort for Faulty {
         context: *mut StorDpc,
         handle: *mut StorLockHandle,
     ) {
-        if self.skips() {
-            return;
-        }
         let run = note(|run| run.waiting += 1);
         note(|run| run.two_waited |= run.waiting > 2);
         let other = is(Mistake::TakesOtherLock) && run.completions >= 30;
@@ -206,7 +194,7 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     unsafe fn release_spin_lock(self, handle: *mut StorLockHandle) {
-        if !self.skips() && !self.forgets() {
+        if !self.forgets() {
             // SAFETY: the caller's promise.
             unsafe { self.0.release_spin_lock(handle) }
         }
@@ -214,9 +202,6 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     fn acquire_msi_spin_lock(self, message: u32, old_irql: &mut u32) -> StorStatus {
-        if self.skips() {
-            return StorStatus::SUCCESS;
-        }
         note(|run| run.waiting += 1);
         note(|run| run.two_waited |= run.waiting > 2);
         let status = self.0.acquire_msi_spin_lock(message, old_irql);
@@ -226,9 +211,6 @@ unsafe impl StorPort for Faulty {
 
     #[track_caller]
     fn release_msi_spin_lock(self, message: u32, old_irql: u32) -> StorStatus {
-        if self.skips() {
-            return StorStatus::SUCCESS;
-        }
         let run = note(|run| run.message_releases += 1);
         let late = run.message_releases > 10;
         let message = message - u32::from(is(Mistake::ReleasesOtherMessage) && message > 2);
@@ -348,43 +330,43 @@ impl Miniport<HarnessPort> for Mutant {
         context: *const c_void,
         config: &mut PortConfigurationInformation,
     ) -> SpReturn {
-        self.0.find_adapter(Faulty(port, None), context, config)
+        self.0.find_adapter(Faulty(port), context, config)
     }
 
     fn initialize(&self, port: HarnessPort) -> bool {
-        self.0.initialize(Faulty(port, None))
+        self.0.initialize(Faulty(port))
     }
 
     fn passive_initialize(&self, port: HarnessPort) -> bool {
-        self.0.passive_initialize(Faulty(port, None))
+        self.0.passive_initialize(Faulty(port))
     }
 
     fn build_io(&self, port: HarnessPort, srb: Srb) -> bool {
-        self.0.build_io(Faulty(port, None), srb)
+        self.0.build_io(Faulty(port), srb)
     }
 
     fn start_io(&self, port: HarnessPort, srb: Srb) -> bool {
-        self.0.start_io(Faulty(port, None), srb)
+        self.0.start_io(Faulty(port), srb)
     }
 
     fn interrupt(&self, port: HarnessPort) -> bool {
-        self.0.interrupt(Faulty(port, None))
+        self.0.interrupt(Faulty(port))
     }
 
     fn message_interrupt(&self, port: HarnessPort, message: u32) -> bool {
-        self.0.message_interrupt(Faulty(port, None), message)
+        self.0.message_interrupt(Faulty(port), message)
     }
 
     fn dpc(&self, port: HarnessPort, dpc: *mut StorDpc, argument1: usize, argument2: usize) {
-        self.0.dpc(Faulty(port, None), dpc, argument1, argument2);
+        self.0.dpc(Faulty(port), dpc, argument1, argument2);
     }
 
     fn timer(&self, port: HarnessPort) {
-        self.0.timer(Faulty(port, None));
+        self.0.timer(Faulty(port));
     }
 
     fn reset_bus(&self, port: HarnessPort, path: u32) -> bool {
-        self.0.reset_bus(Faulty(port, None), path)
+        self.0.reset_bus(Faulty(port), path)
     }
 
     fn supports_adapter_control(&self, control: ScsiAdapterControlType) -> bool {
@@ -397,7 +379,7 @@ impl Miniport<HarnessPort> for Mutant {
         control: ScsiAdapterControlType,
         parameters: *mut c_void,
     ) -> bool {
-        self.0.adapter_control(Faulty(port, None), control, parameters)
+        self.0.adapter_control(Faulty(port), control, parameters)
     }
 
     fn supports_unit_control(&self, control: ScsiUnitControlType) -> bool {
@@ -410,10 +392,10 @@ impl Miniport<HarnessPort> for Mutant {
         control: ScsiUnitControlType,
         parameters: *mut c_void,
     ) -> bool {
-        self.0.unit_control(Faulty(port, None), control, parameters)
+        self.0.unit_control(Faulty(port), control, parameters)
     }
 
     fn tracing_enabled(&self, port: HarnessPort, enabled: bool) {
-        self.0.tracing_enabled(Faulty(port, None), enabled);
+        self.0.tracing_enabled(Faulty(port), enabled);
     }
 }

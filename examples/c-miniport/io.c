@@ -202,8 +202,13 @@ VOID RamdiskChannelDpc(PSTOR_DPC Dpc, PVOID DeviceExtension, PVOID SystemArgumen
     done = channel->Done;
     channel->Done = 0;
     RamdiskReleaseInterruptGuard(adapter, channel, &guard);
+#if MISTAKE == 9
+    StorPortReleaseSpinLock(adapter, &dpcHandle);
+    TakeFinished(adapter, channel, done, &finished);
+#else
     TakeFinished(adapter, channel, done, &finished);
     StorPortReleaseSpinLock(adapter, &dpcHandle);
+#endif
     if (IsListEmpty(&finished)) {
         return;
     }

@@ -13,7 +13,7 @@
  * Order: StartIo, Dpc, message or Interrupt; Unit, History. No routine holds the Dpc locks of two channels. Requests are
  * completed with no lock of the driver's held.
  *
- * MISTAKE, if it is not 0, puts one of eight mistakes into the driver: README.md lists them.
+ * MISTAKE, if it is not 0, puts one of nine mistakes into the driver: README.md lists them.
  */
 #ifndef RAMDISK_H
 #define RAMDISK_H

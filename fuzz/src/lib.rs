@@ -6,10 +6,14 @@
 
 #[cfg(feature = "afl")]
 mod aflplusplus;
+#[cfg(all(coverage_counters, any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod compares;
 #[cfg(feature = "libfuzzer")]
 mod libfuzzer;
 #[cfg(address_sanitizer)]
 mod sanitizer;
+#[cfg(all(coverage_counters, feature = "libfuzzer"))]
+mod subject;
 
 #[cfg(feature = "afl")]
 pub use aflplusplus::fuzz;

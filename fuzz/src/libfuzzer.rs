@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 
 use lockstorm::coverage::CoverageMap;
+#[cfg(coverage_counters)]
+use lockstorm::harness::BuiltIn;
 use lockstorm::scenario::mutate as mutation;
 use lockstorm::targets::{Runner, Target};
 
@@ -14,54 +16,90 @@ use lockstorm::targets::{Runner, Target};
 static mut COUNTERS: CoverageMap = CoverageMap::new();
 
 thread_local! {
-    /// The target; `None` measures the engine alone.
-    static RUNNER: RefCell<Option<Runner>> = const { RefCell::new(None) };
+    /// What each input is given to; `None` measures the engine alone.
+    static STATE: RefCell<Option<State>> = const { RefCell::new(None) };
 }
 
-/// With this set in the environment a target does nothing: what is left is the engine's own cost, with the same
-/// counters. For `scripts/throughput`.
-const EMPTY: &str = "LOCKSTORM_FUZZ_EMPTY";
+struct State {
+    runner: Runner,
+    /// With this every mutation comes to one scenario.
+    only: Option<Vec<u8>>,
+    /// Counters of the compiler that are not the driver's; `None` for a target that is not about a driver.
+    #[cfg(coverage_counters)]
+    others: Option<crate::subject::Others>,
+}
+
+/// What is measured, for `scripts/throughput`: `empty` makes a target that does nothing, so that what is left is the
+/// engine's own cost with the same counters; the name of a file puts this file in place of every
+/// mutant, so that the engine fuzzes from its corpus as ever and the target's cost is that of one scenario.
+const MEASURE: &str = "LOCKSTORM_FUZZ_MEASURE";
 
 /// Makes the target, before libFuzzer's first input. To be called once.
+///
+/// # Panics
+///
+/// What is to be measured cannot be read.
 pub fn begin(target: Target) {
+    let measured = std::env::var_os(MEASURE).filter(|what| !what.is_empty());
+    if measured.as_deref() == Some("empty".as_ref()) {
+        return;
+    }
     let counters = &raw mut COUNTERS;
     // SAFETY: this is called once in a process, so that no other reference exists; libFuzzer touches the counters
     // only between runs, when no code that holds the reference runs.
-    let counters = unsafe { &mut *counters };
-    if std::env::var_os(EMPTY).is_none() {
-        RUNNER.set(Some(Runner::new(target, counters)));
-    }
+    let runner = Runner::new(target, unsafe { &mut *counters });
+    STATE.set(Some(State {
+        runner,
+        only: measured.map(|path| std::fs::read(path).expect("the file to measure")),
+        #[cfg(coverage_counters)]
+        others: (target.driver() == Some(BuiltIn::Nvme)).then(crate::subject::Others::find),
+    }));
 }
 
 /// Runs one input.
 #[inline]
 pub fn step(bytes: &[u8]) {
-    RUNNER.with_borrow_mut(|runner| {
-        if let Some(runner) = runner {
-            runner.run_or_abort(bytes);
+    STATE.with_borrow_mut(|state| {
+        let Some(state) = state else { return };
+        state.runner.run_or_abort(bytes);
+        #[cfg(coverage_counters)]
+        if let Some(others) = &state.others {
+            others.clear();
         }
     });
 }
 
 /// Mutates the first `size` bytes in place, to at most `max_size`: mostly as scenarios, one time in so many as
-/// libFuzzer does, which knows the dictionary and the values that the target compared. For the formats every other
+/// libFuzzer does, which knows the dictionary and, of a format, the values that were compared. For the formats every other
 /// time, and what comes out need not be a scenario.
 pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let is_format = target == Target::Scenario;
     let own_one_in = if is_format { 2 } else { 16 };
     let data = &mut data[..max_size];
     let size = size.min(max_size);
-    if seed.is_multiple_of(own_one_in) {
+    let size = if seed.is_multiple_of(own_one_in) {
         let size = libfuzzer_sys::fuzzer_mutate(data, size, max_size);
         if is_format { size } else { mutation::tidy(data, size) }
     } else {
         mutation::mutate(data, size, seed.into())
-    }
+    };
+    measured(data).unwrap_or(size)
 }
 
 /// Crosses two inputs.
 pub fn cross(first: &[u8], second: &[u8], out: &mut [u8], seed: u32) -> usize {
-    mutation::cross(first, second, out, seed.into())
+    let size = mutation::cross(first, second, out, seed.into());
+    measured(out).unwrap_or(size)
+}
+
+/// Puts the scenario that is measured, if one is, in place of a mutant.
+fn measured(mutant: &mut [u8]) -> Option<usize> {
+    STATE.with_borrow(|state| {
+        let only = state.as_ref()?.only.as_deref()?;
+        let size = only.len().min(mutant.len());
+        mutant[..size].copy_from_slice(&only[..size]);
+        Some(size)
+    })
 }
 
 /// Makes a fuzz target of a [`Target`](crate::Target).

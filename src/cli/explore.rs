@@ -8,16 +8,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::failure::{Failure, reason};
-use super::fuzz::{replay, seconds};
+use super::fuzz::{policy, replay, seconds};
 use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::explore::{self, Bound, Exploration, Memory, Outcome, Sight, explore};
+use crate::explore::{self, Bound, Exploration, Lot, Memory, Outcome, Sight, draw, explore};
 use crate::harness::{Harness, Target};
 use crate::report::number::counted;
 use crate::rules::{Finding, Severity};
-use crate::scenario::{Scenario, text};
+use crate::scenario::{PolicyKind, Scenario, text};
 
 /// Cover every schedule of a scenario within a bound
 ///
@@ -26,13 +26,16 @@ use crate::scenario::{Scenario, text};
 /// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Schedules that
 /// come to the same, because they differ in the order of steps that do not concern each other, are run once, in rare
 /// cases a few times. That takes for granted that memory which is touched under a lock is guarded by one that is held,
-/// and that what is touched without a lock may be anything (see --guarded-memory and --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
-/// to tell.
+/// and that what is touched without a lock may be anything (see --guarded-memory and --every-point). Exit status 1 if an
+/// error was found, 0 if there is none within the bound, 2 if there was no time to tell. With --random, schedules are
+/// drawn at random instead: nothing is proved (exit status 0 if none breaks a rule), and what needs more departures than
+/// can all be tried is found sooner.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lockstorm explore puppet examples/scenarios/run-deadlock-broken.ron --preemptions 2
   lockstorm explore nvme examples/scenarios/nvme-first-light.ron --preemptions 1 --every-point
-  lockstorm explore puppet small.ron --rule run.deadlock -o deadlock.ron")]
+  lockstorm explore puppet small.ron --rule run.deadlock -o deadlock.ron
+  lockstorm explore nvme examples/scenarios/nvme-first-light.ron --random --schedules 100000")]
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
@@ -47,8 +50,17 @@ pub(super) struct Arguments {
     #[arg(long)]
     every_point: bool,
     /// Take it that the driver touches memory that processors share only under locks: more schedules come to the same
-    #[arg(long, conflicts_with = "every_point")]
+    #[arg(long, conflicts_with_all = ["every_point", "random"])]
     guarded_memory: bool,
+    /// Draw schedules at random instead of running every one
+    #[arg(long, conflicts_with_all = ["preemptions", "every_point"])]
+    random: bool,
+    /// Draw from this policy only [default: from all]
+    #[arg(long, value_name = "POLICY", requires = "random", value_parser = policy)]
+    schedule: Option<PolicyKind>,
+    /// Draw from this seed
+    #[arg(long, value_name = "N", requires = "random", default_value_t = 1)]
+    seed: u64,
     /// End after so many schedules
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     schedules: u64,
@@ -81,7 +93,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         None => arguments.warnings_as_errors || finding.severity == Severity::Error,
     };
     report_deadly_signals(|line| format!("{line}\n"));
-    explore::prepare(&mut harness, true);
+    explore::prepare(&mut harness, !arguments.random);
     let bar = bar();
     let mut progress = |schedules| {
         if let Some(bar) = &bar {
@@ -91,7 +103,13 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     };
     let began = Instant::now();
     let mut subject = Watched { harness: &mut harness, memory: arguments.guarded_memory };
-    let exploration = explore(&mut subject, &scenario, bound, &wanted, &mut progress);
+    let exploration = if arguments.random {
+        let (policy, seed, schedules) = (arguments.schedule, arguments.seed, arguments.schedules);
+        let lot = Lot { policy, seed, schedules };
+        draw(&mut subject, &scenario, lot, &wanted, &mut progress)
+    } else {
+        explore(&mut subject, &scenario, bound, &wanted, &mut progress)
+    };
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -108,6 +126,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     Ok(match exploration.outcome {
         Outcome::Found(_) => Verdict::Violation,
         Outcome::Complete if exploration.out_of_reach == 0 => Verdict::Clean,
+        Outcome::Spent if arguments.random => Verdict::Clean,
         Outcome::Complete | Outcome::Spent => Verdict::Unusable,
     })
 }
@@ -141,6 +160,10 @@ impl explore::Subject for Watched<'_> {
             memory => memory,
         }
     }
+
+    fn watch(&mut self, on: bool) {
+        explore::prepare(self.harness, on);
+    }
 }
 
 fn tell(
@@ -168,13 +191,18 @@ fn tell(
             counted(exploration.equivalent, "schedule"),
             counted(exploration.known_states, "state"),
         )),
+        Outcome::Spent if arguments.random => output.line(format_args!(
+            "lockstorm: no violation in {schedules} drawn at random from seed {} ({seconds:.1} s)",
+            arguments.seed
+        )),
         Outcome::Spent => output.line(format_args!(
             "lockstorm: no violation in {schedules} of at most {departures}, and there are more: \
              not complete (see --schedules; {seconds:.1} s)"
         )),
         Outcome::Found(found) => {
+            let fewest = if arguments.random { "" } else { ", the fewest there are," };
             output.line(format_args!(
-                "lockstorm: a violation with {}, the fewest there are, in schedule {} ({seconds:.1} s)",
+                "lockstorm: a violation with {}{fewest} in schedule {} ({seconds:.1} s)",
                 counted(found.departures as u64, "departure"),
                 exploration.schedules,
             ));

@@ -18,6 +18,7 @@ mod failure;
 mod fuzz;
 mod input;
 mod keep;
+mod locks;
 mod minimise;
 mod mutants;
 mod output;
@@ -74,6 +75,7 @@ enum Command {
     Check(check::Arguments),
     Rules(rules::Arguments),
     Corpus(corpus::Arguments),
+    Locks(locks::Arguments),
     Drivers(drivers::Arguments),
     #[command(hide = true)]
     Worker(worker::Arguments),
@@ -147,6 +149,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Verdict, Failure
         Command::Explore(arguments) => explore::run(&arguments, &mut output),
         Command::Rules(arguments) => rules::run(&arguments, &mut output),
         Command::Corpus(arguments) => corpus::run(&arguments, &mut output),
+        Command::Locks(arguments) => locks::run(&arguments, &mut output),
         Command::Drivers(arguments) => drivers::run(&arguments, &mut output),
         Command::Worker(arguments) => worker::run(&arguments),
     }?;

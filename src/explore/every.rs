@@ -2,7 +2,6 @@
 
 use super::node::Node;
 use super::{Ended, Explorer, Subject};
-use crate::event::{Mark, Point};
 
 impl<S: Subject> Explorer<'_, S> {
     /// Runs every schedule, those with the fewest departures first.
@@ -25,11 +24,10 @@ impl<S: Subject> Explorer<'_, S> {
     /// Runs every schedule that has one more departure than `node`.
     fn run_children(&mut self, node: &Node, is_last: bool, next: &mut Vec<Node>) -> Ended<()> {
         self.scenario.schedule.clone_from(&node.schedule);
-        let marks = self.subject.observe(&self.scenario).marks;
-        let points: Vec<Point> = marks.iter().filter_map(|(mark, _)| point(mark)).collect();
-        let is_idle = |at: usize| points[at].choices() == 0;
-        for at in node.next..points.len() {
-            for choice in 0..points[at].choices() {
+        let points = self.subject.observe(&self.scenario).points();
+        let is_idle = |at: usize| points[at].0.choices() == 0;
+        for (at, (point, _)) in points.iter().enumerate().skip(node.next) {
+            for choice in 0..point.choices() {
                 let Some(child) = node.child(at, choice, is_idle) else {
                     self.tally.out_of_reach += 1;
                     continue;
@@ -41,12 +39,5 @@ impl<S: Subject> Explorer<'_, S> {
             }
         }
         Ok(())
-    }
-}
-
-const fn point(mark: &Mark) -> Option<Point> {
-    match mark {
-        Mark::Point(point) => Some(*point),
-        Mark::Pick(_) => None,
     }
 }

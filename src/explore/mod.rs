@@ -48,6 +48,7 @@
 //! within the bound, on random programs.
 
 mod context;
+mod draw;
 mod every;
 mod footprint;
 mod history;
@@ -58,10 +59,11 @@ mod world;
 
 pub use footprint::Memory;
 
-use crate::event::{Event, Mark, PROCESSORS_MAX};
+use crate::event::{Event, Mark, PROCESSORS_MAX, Point};
 use crate::harness::Harness;
 use crate::rules::Finding;
 use crate::scenario::{Decision, Policy, Scenario, Step};
+pub use draw::{Lot, draw};
 use model::Model;
 use reduced::Memo;
 
@@ -75,6 +77,12 @@ pub trait Subject {
         let _ = scenario;
         Memory::Anything
     }
+
+    /// Told by [`draw`], before the one run of which it wants events and points, and after it. Of other runs it looks
+    /// at findings only, and they are faster without.
+    fn watch(&mut self, on: bool) {
+        let _ = on;
+    }
 }
 
 /// What a run showed.
@@ -86,6 +94,23 @@ pub struct Sight<'a> {
     pub events: &'a [Event],
     /// Its decision points and picks, each with the number of events before it.
     pub marks: &'a [(Mark, u32)],
+}
+
+impl Sight<'_> {
+    /// The decision points, each with the number of events before it.
+    #[must_use]
+    pub fn points(&self) -> Vec<(Point, u32)> {
+        points(self.marks)
+    }
+}
+
+/// The decision points among marks.
+pub(crate) fn points(marks: &[(Mark, u32)]) -> Vec<(Point, u32)> {
+    let point = |&(mark, before): &(Mark, u32)| match mark {
+        Mark::Point(point) => Some((point, before)),
+        Mark::Pick(_) => None,
+    };
+    marks.iter().filter_map(point).collect()
 }
 
 impl Subject for Harness {
@@ -102,6 +127,10 @@ impl Subject for Harness {
         };
         let is_known = self.plays_scripts() && scenario.steps.iter().all(counts);
         if is_known { Memory::Counters } else { Memory::Anything }
+    }
+
+    fn watch(&mut self, on: bool) {
+        prepare(self, on);
     }
 }
 

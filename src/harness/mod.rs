@@ -309,11 +309,7 @@ impl Harness {
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.
     pub fn points(&mut self) -> Vec<(Point, u32)> {
-        let point = |&(mark, before)| match mark {
-            Mark::Point(point) => Some((point, before)),
-            Mark::Pick(_) => None,
-        };
-        self.machine.sink().marks.iter().filter_map(point).collect()
+        crate::explore::points(&self.machine.sink().marks)
     }
 
     /// Runs the scenario that the bytes say; any bytes say one.

@@ -123,6 +123,7 @@ impl Schedule {
     }
 
     /// Settles the account at the slow path: what is due now.
+    #[inline(always)]
     fn settle(&mut self) -> Account {
         self.passed = self.passed();
         let over = self.quantum_is_over();
@@ -246,26 +247,9 @@ impl<S: Sink + 'static> Port<S> {
     }
 
     #[cold]
+    #[inline(never)]
     fn point_slow(self) {
-        let departure = self.act(|s| {
-            if s.time >= s.due {
-                s.run_due();
-            }
-            let account = s.schedule.settle();
-            if s.schedule.observed {
-                s.tell_point();
-            }
-            if s.schedule.spent() {
-                s.hang();
-            }
-            match account {
-                _ if s.schedule.chooser.priorities().is_some() => s.rank(account),
-                Account { departure: Some(choice), .. } => s.depart(choice),
-                Account { over: true, .. } => s.yield_to_others(),
-                _ => None,
-            }
-        });
-        match departure {
+        match self.act(State::decide) {
             None => {}
             Some(Departure::Hasten) => self.act(State::hasten),
             Some(Departure::Interrupt(message)) => self.deliver(message),
@@ -278,7 +262,29 @@ impl<S: Sink + 'static> Port<S> {
 }
 
 impl<S: Sink> State<S> {
+    /// Does what is due at a decision point, and says what is chosen there.
+    #[inline]
+    fn decide(&mut self) -> Option<Departure> {
+        if self.time >= self.due {
+            self.run_due();
+        }
+        let account = self.schedule.settle();
+        if self.schedule.observed {
+            self.tell_point();
+        }
+        if self.schedule.spent() {
+            self.hang();
+        }
+        match account {
+            _ if self.schedule.chooser.priorities().is_some() => self.rank(account),
+            Account { departure: Some(choice), .. } => self.depart(choice),
+            Account { over: true, .. } => self.yield_to_others(),
+            _ => None,
+        }
+    }
+
     /// Departs as `choice` says, if anything can be chosen; notes a switch for the drive loop.
+    #[inline]
     fn depart(&mut self, choice: u8) -> Option<Departure> {
         let departure = self.departures().chosen(choice)?;
         if let Departure::Switch(processor) = departure {
@@ -288,6 +294,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Lets the processor go on that was preempted first, if one was.
+    #[cold]
     fn yield_to_others(&mut self) -> Option<Departure> {
         let others = self.departures().processors;
         let other = numbers(others).min_by_key(|&p| self.processors[p].preempted)?;
@@ -297,6 +304,7 @@ impl<S: Sink> State<S> {
 
     /// What has the highest priority of all that could go on here, if that is not what runs. Where only what runs
     /// could, a change point lets time leap instead.
+    #[inline(never)]
     fn rank(&mut self, account: Account) -> Option<Departure> {
         let departures = self.departures();
         let current = self.current;
@@ -339,6 +347,7 @@ impl<S: Sink> State<S> {
     }
 
     /// Tells the sink what could be chosen here.
+    #[cold]
     fn tell_point(&mut self) {
         let departures = self.departures();
         let mut point = Point {
@@ -364,6 +373,7 @@ impl<S: Sink> State<S> {
     }
 
     /// What exists now.
+    #[inline(always)]
     fn departures(&self) -> Departures {
         let interrupts = self.deliverable(self.current);
         let interrupt_count = match interrupts {
@@ -375,6 +385,7 @@ impl<S: Sink> State<S> {
     }
 
     /// The processors that would get anywhere if they were resumed, a bit each.
+    #[inline(always)]
     fn can_go_on(&self) -> u8 {
         let mut can = self.locks.movable() | self.idle_with_work();
         if self.interrupts.any() {
@@ -385,6 +396,7 @@ impl<S: Sink> State<S> {
     }
 
     /// The processors that have nothing under way and something to do, a bit each.
+    #[inline(always)]
     pub(super) fn idle_with_work(&self) -> u8 {
         let all = (1_u16 << self.processor_count) - 1;
         let idle = all as u8 & !self.under_way;

@@ -24,5 +24,5 @@ pub mod timeline;
 pub mod told;
 pub mod words;
 
-mod graph;
 pub(crate) mod html;
+pub(crate) mod lock_graph;

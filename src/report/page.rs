@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use super::breach::Breach;
 use super::html::{document, escape, json};
+use super::lock_graph::{self, Arrow};
 use super::moment::{Edge, Holding};
 use super::source::{self, Excerpt};
 use super::told::Told;
-use super::{graph, words};
+use super::words;
 use crate::rules::{Rule, RuleId};
 use crate::storport::Irql;
 
@@ -164,10 +165,16 @@ fn orders(body: &mut String, edges: &[Edge]) {
     if edges.is_empty() {
         return;
     }
+    let arrows = edges.iter().map(|edge| Arrow {
+        from: (&edge.first.lock, edge.first.class),
+        to: (&edge.second.lock, edge.second.class),
+        alarming: true,
+    });
+    let arrows: Vec<Arrow<'_>> = arrows.collect();
     let _ = write!(
         body,
         "<section><h2>Which lock after which</h2>\n<div class=\"orders\">{}<ol>\n",
-        graph::draw(edges)
+        lock_graph::draw(&arrows)
     );
     for edge in edges {
         let (first, second) = (stack("held", &edge.first), stack("wanted", &edge.second));

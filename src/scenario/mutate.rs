@@ -6,7 +6,7 @@
 //! mutations, and calls [`tidy`] after those.
 
 mod parts;
-mod random;
+pub(crate) mod random;
 
 use super::DECISIONS_MAX;
 use super::codec::{DECISION_BYTES, HEADER_BYTES, SCENARIO_BYTES_MAX, STEP_BYTES};

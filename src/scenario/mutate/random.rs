@@ -1,10 +1,11 @@
-//! Random numbers as mutations need them.
+//! Random numbers as mutations and drawn schedules need them.
 
 /// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>).
-pub(super) struct Random(pub(super) u64);
+#[derive(Clone, Debug)]
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -12,12 +13,12 @@ impl Random {
         z ^ z >> 31
     }
 
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.next() as u8
     }
 
     /// A number below `bound`, which is not 0.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (((self.next() >> 32) * bound as u64) >> 32) as usize
     }
 

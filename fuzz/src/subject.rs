@@ -1,0 +1,94 @@
+//! What libFuzzer sees of the compiler's coverage: the driver's.
+//!
+//! The compiler counts the branches of all code alike. Four in five that a run takes are the machine's, the device
+//! model's and the rules'. Each of them costs libFuzzer more time than the machine needs for a DDI call, and which it
+//! was says little that lock-state coverage does not say better. So their counters go back to zero
+//! after each run, before libFuzzer looks at them.
+
+use std::fs;
+use std::slice;
+
+use object::{Object, ObjectSymbol, SymbolKind};
+
+/// What the names of the cores' functions, and of those made for a core, have in common.
+const DRIVER: &str = "8miniport";
+
+/// An entry of the compiler's table beside the counters: the counter with the same number is for the branch there.
+#[repr(C)]
+struct Place {
+    address: usize,
+    _flags: usize,
+}
+
+unsafe extern "C" {
+    #[link_name = "__start___sancov_cntrs"]
+    static mut COUNTERS: u8;
+    #[link_name = "__start___sancov_pcs"]
+    static PLACES: Place;
+    #[link_name = "__stop___sancov_pcs"]
+    static PLACES_END: Place;
+    /// Its address is known here and in the file, which gives how far apart the two are.
+    fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32;
+}
+
+/// Counters that are not the driver's, as runs of such: the first and how many.
+#[derive(Debug)]
+pub(crate) struct Others(Vec<(usize, usize)>);
+
+impl Others {
+    /// Looks through the symbols of this program. Nothing of one that has none.
+    pub(crate) fn find() -> Others {
+        let functions = functions().unwrap_or_default();
+        let others = if functions.is_empty() { Vec::new() } else { others(&functions, places()) };
+        Others(others)
+    }
+
+    /// Sets them to zero. To be called between runs.
+    pub(crate) fn clear(&self) {
+        for &(first, count) in &self.0 {
+            // SAFETY: the table of places is as long as the counters; instrumented code, which is all that touches
+            // these bytes beside libFuzzer, is in no middle of counting on this, the only thread.
+            unsafe { (&raw mut COUNTERS).add(first).write_bytes(0, count) };
+        }
+    }
+}
+
+/// The places of all counters.
+fn places() -> &'static [Place] {
+    let (first, end) = (&raw const PLACES, &raw const PLACES_END);
+    // SAFETY: the linker gathers the table between the two symbols; nobody writes to it.
+    unsafe { slice::from_raw_parts(first, end.offset_from_unsigned(first)) }
+}
+
+/// The functions of this program by address, each with whether it is the driver's; `None` if nothing is known.
+fn functions() -> Option<Vec<(usize, bool)>> {
+    let bytes = fs::read("/proc/self/exe").ok()?;
+    let file = object::File::parse(&*bytes).ok()?;
+    let known = file.symbol_by_name("LLVMFuzzerTestOneInput")?.address() as usize;
+    let here = LLVMFuzzerTestOneInput as *const () as usize;
+    let text = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+    let mut functions: Vec<_> = text
+        .map(|symbol| {
+            let address = (symbol.address() as usize).wrapping_sub(known).wrapping_add(here);
+            (address, symbol.name().is_ok_and(|name| name.contains(DRIVER)))
+        })
+        .collect();
+    functions.sort_unstable();
+    Some(functions)
+}
+
+/// Which places are in functions that are not the driver's.
+fn others(functions: &[(usize, bool)], places: &[Place]) -> Vec<(usize, usize)> {
+    let mut others: Vec<(usize, usize)> = Vec::new();
+    for (number, place) in places.iter().enumerate() {
+        let after = functions.partition_point(|&(address, _)| address <= place.address);
+        if after > 0 && functions[after - 1].1 {
+            continue;
+        }
+        match others.last_mut() {
+            Some((first, count)) if *first + *count == number => *count += 1,
+            _ => others.push((number, 1)),
+        }
+    }
+    others
+}

@@ -1,0 +1,92 @@
+use super::*;
+use crate::device::model::Model;
+use crate::harness::{BuiltIn, Harness};
+use crate::rules::Severity;
+use crate::scenario::{At, Io, STEPS_MAX, Step, text};
+
+fn lot(schedules: u64) -> Lot {
+    Lot { policy: None, seed: 1, schedules }
+}
+
+fn is_error(finding: &Finding) -> bool {
+    finding.severity == Severity::Error
+}
+
+fn scenario(name: &str) -> Scenario {
+    let path = format!("{}/examples/scenarios/{name}.ron", env!("CARGO_MANIFEST_DIR"));
+    let scenario = text::read(&std::fs::read(path).expect("the example"));
+    scenario.expect("a scenario")
+}
+
+fn drawn(name: &str, lot: Lot) -> Exploration {
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    draw(&mut harness, &scenario(name), lot, &is_error, &mut |_| ())
+}
+
+#[test]
+fn a_deadlock_is_drawn_and_replayed() {
+    let exploration = drawn("run-deadlock-broken", lot(1_000));
+    let Outcome::Found(found) = exploration.outcome else { panic!("{:?}", exploration.outcome) };
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    harness.run(&found.scenario);
+    assert_eq!(harness.findings().iter().find(|finding| is_error(finding)), Some(&found.finding));
+}
+
+#[test]
+fn the_legal_twin_stays_silent() {
+    let exploration = drawn("run-deadlock-legal", lot(1_000));
+    assert!(matches!(exploration.outcome, Outcome::Spent), "{:?}", exploration.outcome);
+    assert_eq!(exploration.schedules, 1_000);
+}
+
+#[test]
+fn the_same_seed_draws_the_same_schedules_and_another_one_others() {
+    let schedules = |seed| {
+        let mut draws = Draws::new(Lot { seed, ..lot(0) });
+        let mut harness = Harness::alone(BuiltIn::Puppet);
+        let mut scenario = scenario("run-deadlock-legal");
+        harness.watch(true);
+        draws.course = Course::new(&Subject::observe(&mut harness, &scenario));
+        let mut next = || {
+            draws.next(&mut scenario);
+            (scenario.schedule.clone(), scenario.policy)
+        };
+        (0..100).map(|_| next()).collect::<Vec<_>>()
+    };
+    assert_eq!(schedules(1), schedules(1));
+    assert_ne!(schedules(1), schedules(2));
+}
+
+#[test]
+fn one_policy_only_is_drawn_when_told() {
+    for policy in PolicyKind::ALL {
+        let mut draws = Draws::new(Lot { policy: Some(policy), ..lot(0) });
+        let mut scenario = Scenario::default();
+        for _ in 0..50 {
+            draws.next(&mut scenario);
+            assert_eq!(scenario.policy.kind(), policy);
+        }
+    }
+}
+
+#[test]
+fn schedules_longer_than_a_decision_reaches_can_be_drawn() {
+    let mut harness =
+        Harness::of_core::<crate::miniport::nvme::Nvme>(Model::Nvme, Box::leak(Box::default()));
+    let mut scenario = scenario("nvme-first-light");
+    scenario.steps = vec![Step::Io(At { processor: 1, gap: 8 }, Io::default()); STEPS_MAX];
+    harness.watch(true);
+    let course = Course::new(&Subject::observe(&mut harness, &scenario));
+    harness.watch(false);
+    let mut draws = Draws::new(lot(0));
+    draws.course = course;
+    let mut drawn = scenario.clone();
+    let mut farthest = 0;
+    for _ in 0..200 {
+        draws.next(&mut drawn);
+        let places = drawn.schedule.iter().map(|decision| u32::from(decision.after) + 1);
+        farthest = farthest.max(places.sum::<u32>());
+        assert!(drawn.schedule.len() <= DECISIONS_MAX);
+    }
+    assert!(farthest > 256, "{farthest}");
+}
