@@ -6,9 +6,9 @@
 //! Reduction for Context-Bounded State Exploration",
 //! <https://www.microsoft.com/en-us/research/publication/partial-order-reduction-for-context-bounded-state-exploration/>).
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::history::Set;
 use super::model::{Model, Unknown};
 use super::node::Node;
 use super::world::{Choice, How, Options, Stop, World};
@@ -22,16 +22,32 @@ struct Branch {
     choice: Option<Choice>,
 }
 
+impl Branch {
+    /// The state after its last departure was chosen, and how it goes on.
+    fn start(&self) -> (World, How) {
+        let mut world = (*self.world).clone();
+        let how = match self.choice {
+            None => How::Nobody,
+            Some(Choice::Here(how)) => how,
+            Some(Choice::Switch(processor)) => {
+                world.switch_to(processor);
+                How::Calmly
+            }
+        };
+        (world, how)
+    }
+}
+
 /// What the reduction remembers.
 pub(super) struct Memo {
     model: Model,
-    settled: HashSet<u64>,
-    branched: HashSet<u64>,
+    settled: Set,
+    branched: Set,
 }
 
 impl Memo {
     pub(super) fn new(model: Model) -> Memo {
-        Memo { model, settled: HashSet::new(), branched: HashSet::new() }
+        Memo { model, settled: Set::default(), branched: Set::default() }
     }
 
     /// Whether something did not do what it is known to do.
@@ -71,7 +87,7 @@ impl<S: Subject> Explorer<'_, S> {
         }
         let schedule = &branch.node.schedule;
         self.run(schedule, |sight| {
-            memo.model.learn(sight, schedule, processors);
+            memo.model.learn_rest(sight, branch.start(), branch.node.next, processors);
         })?;
         let is_lost = follow_to_known(memo, branch, processors).is_err();
         memo.model.surprises += u64::from(is_lost);
@@ -139,15 +155,7 @@ fn follow(
     processors: u8,
     mut visit: impl FnMut(&World, Options) -> bool,
 ) -> Result<(), Unknown> {
-    let mut world = (*branch.world).clone();
-    let mut how = match branch.choice {
-        None => How::Nobody,
-        Some(Choice::Here(how)) => how,
-        Some(Choice::Switch(processor)) => {
-            world.switch_to(processor);
-            How::Calmly
-        }
-    };
+    let (mut world, mut how) = branch.start();
     loop {
         if world.running.is_none() && how != How::Nobody {
             world.running = model.pick(&world, processors)?;
