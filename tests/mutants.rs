@@ -247,13 +247,11 @@ fn a_plan_has_every_operator_that_applies_and_says_why_one_is_no_mistake() {
 }
 
 #[test]
-fn executive_locks_and_messages_are_mutated_too() {
+fn executive_locks_are_mutated_too() {
     let scenario = text::read(
         b"(version: 1, setup: (processors: 1), steps: [
-            Script(routine: FindAdapter, op: KeInitialize),
             Script(routine: StartIo, op: KeAcquire),
             Script(routine: StartIo, op: KeRelease),
-            Script(routine: FindAdapter, op: KeInitialize, argument: 1),
             Script(routine: StartIo, op: KeAcquireQueued, slot: 1, argument: 1),
             Script(routine: StartIo, op: KeReleaseQueued, slot: 1),
             Read(),
