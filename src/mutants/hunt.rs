@@ -314,7 +314,7 @@ impl Pool {
     fn choose(&self, random: u64) -> &[u8] {
         let among = match self.reaching {
             0 => self.inputs.len(),
-            _ if random % 2 == 0 => self.inputs.len(),
+            _ if random.is_multiple_of(2) => self.inputs.len(),
             reaching => reaching,
         };
         let at = (random >> 1).checked_rem(among as u64).unwrap_or(0);

@@ -83,8 +83,8 @@ fn of_acquire(survey: &Survey, acquires: &Acquires, mutants: &mut Vec<Mutant>) {
     }
     for other in others(survey, acquires) {
         let same = other == Other::Interrupt && is_stronger(acquires);
-        let reason = same.then(
-            || "Interrupt is every message's lock at once, and no lock of its rank is held here",
+        let reason = same.then_some(
+            "Interrupt is every message's lock at once, and no lock of its rank is held here",
         );
         add(Operator::AcquireOther(other), reason.map(str::to_owned));
     }
@@ -101,9 +101,9 @@ fn of_acquire(survey: &Survey, acquires: &Acquires, mutants: &mut Vec<Mutant>) {
         add(Operator::Swap, None);
     }
     if may_raise(acquires) {
-        let reason = is_raised_already(acquires).then(|| {
-            "StorPort calls every callback that acquires here at DISPATCH_LEVEL, which nothing lowers"
-        });
+        let reason = is_raised_already(acquires).then_some(
+            "StorPort calls every callback that acquires here at DISPATCH_LEVEL, which nothing lowers",
+        );
         add(Operator::WithoutRaise, reason.map(str::to_owned));
     }
 }

@@ -101,7 +101,7 @@ pub struct MinimalRecord {
 #[serde(rename_all = "snake_case")]
 enum Line {
     File(FileRecord),
-    Minimal(MinimalRecord),
+    Minimal(Box<MinimalRecord>),
 }
 
 /// The journal of a folder.
@@ -180,6 +180,7 @@ impl Journal {
                     self.files.insert(record.file.clone(), record);
                 }
                 Ok(Line::Minimal(record)) if believed => {
+                    let record = *record;
                     self.minimal.insert(record.bug, record);
                 }
                 _ => {}
@@ -214,7 +215,7 @@ impl Journal {
     ///
     /// The line cannot be written.
     pub fn note_minimal(&mut self, record: MinimalRecord) -> io::Result<()> {
-        self.append(&Line::Minimal(record.clone()))?;
+        self.append(&Line::Minimal(Box::new(record.clone())))?;
         self.minimal.insert(record.bug, record);
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Journal {
         self.appending = None;
         let mut text = serde_json::to_vec(&self.heading).map_err(io::Error::other)?;
         let files = self.files.values().cloned().map(Line::File);
-        let minimal = self.minimal.values().cloned().map(Line::Minimal);
+        let minimal = self.minimal.values().cloned().map(|record| Line::Minimal(Box::new(record)));
         for line in files.chain(minimal) {
             text.push(b'\n');
             serde_json::to_writer(&mut text, &line).map_err(io::Error::other)?;

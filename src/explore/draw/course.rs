@@ -28,12 +28,22 @@ struct Class {
     site: Site,
     kind: Discriminant<Kind>,
     lock: Option<Lock>,
+    /// It takes the lock.
+    takes: bool,
     touches: Objects,
+    /// What comes before gave this processor something to do.
+    woken: Option<u8>,
     /// Its points, by their number among the processor's.
     points: Vec<u32>,
 }
 
 impl Class {
+    /// The processor holds the lock that the class is about: another one that wants it only waits, but an interrupt
+    /// routine that wants it waits for ever.
+    fn is_inside(&self) -> bool {
+        (self.side == Side::Before) == self.takes
+    }
+
     fn has(&self, side: Side, event: &Event) -> bool {
         self.side == side
             && self.interrupt == is_interrupt(event)
@@ -56,14 +66,34 @@ const fn lock_of(kind: &Kind) -> Option<Lock> {
     }
 }
 
+const fn woken(kind: &Kind) -> Option<u8> {
+    match *kind {
+        Kind::DpcIssued { target, queued: true, .. } | Kind::InterruptRaised { target, .. } => {
+            Some(target)
+        }
+        _ => None,
+    }
+}
+
 /// What one processor does.
 #[derive(Clone, Debug, Default)]
 struct Track {
     /// How many points it passes.
     points: u32,
     classes: Vec<Class>,
-    /// Classes about something that another processor or an interrupt routine touches, too.
-    shared: Vec<usize>,
+    /// Classes about a lock that another processor takes, too, or an interrupt routine.
+    locks: Vec<usize>,
+    /// Classes after something that gives others work.
+    wakes: Vec<usize>,
+}
+
+/// One of a processor's points.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Its number among the processor's.
+    pub(super) point: u32,
+    /// The processor that was given something to do just before.
+    pub(super) woken: Option<u8>,
 }
 
 /// What every processor does, from where there first is a choice until everything has to become quiet.
@@ -100,20 +130,24 @@ impl Course {
                 course.tracks[processor].add(last[processor], next);
             }
         }
-        course.find_shared();
+        course.weigh();
         course
     }
 
-    fn find_shared(&mut self) {
+    /// Sorts out which classes of each processor are worth more than others.
+    fn weigh(&mut self) {
         let touches = self.tracks.each_ref().map(|track| [false, true].map(|i| track.touches(i)));
         for (processor, track) in self.tracks.iter_mut().enumerate() {
-            let shared = |class: &Class| {
-                let others = touches.as_flattened().iter().enumerate();
-                let own = 2 * processor + usize::from(class.interrupt);
-                others.filter(|(other, _)| *other != own).any(|(_, it)| it.meets(class.touches))
+            let interrupts = touches[processor][1];
+            let others = touches.iter().enumerate().filter(|(other, _)| *other != processor);
+            let others = others.flat_map(|(_, both)| both);
+            let others = others.fold(interrupts, |all, one| all.union(*one));
+            let lock = |class: &Class| {
+                let rivals = if class.is_inside() { interrupts } else { others };
+                class.lock.is_some() && !class.interrupt && rivals.meets(class.touches)
             };
-            let classes = track.classes.iter().enumerate();
-            track.shared = classes.filter(|(_, it)| shared(it)).map(|(number, _)| number).collect();
+            track.locks = track.numbers(lock);
+            track.wakes = track.numbers(|class| class.woken.is_some());
         }
     }
 
@@ -124,28 +158,41 @@ impl Course {
 
     /// One of a processor's points from `from` on, each class as likely as any other; mostly one where it touches what
     /// others touch, too.
-    pub(super) fn draw(&self, processor: u8, from: u32, random: &mut Random) -> Option<u32> {
+    pub(super) fn draw(&self, processor: u8, from: u32, random: &mut Random) -> Option<Place> {
         let track = &self.tracks[usize::from(processor)];
         if from >= track.points {
             return None;
         }
-        let shared = !track.shared.is_empty() && random.below(4) != 0;
-        let class = if shared {
-            track.shared[random.below(track.shared.len())]
-        } else {
-            random.below(track.classes.len())
+        let some = match random.below(8) {
+            0..5 => &track.locks[..],
+            5..7 => &track.wakes[..],
+            _ => &[],
+        };
+        let class = match some.len() {
+            0 => random.below(track.classes.len()),
+            count => some[random.below(count)],
         };
         let points = &track.classes[class].points;
         let points = &points[points.partition_point(|&point| point < from)..];
-        if points.is_empty() {
+        let woken = track.classes[class].woken;
+        Some(match points.len() {
             // None of that class is left.
-            return Some(from + random.below((track.points - from) as usize) as u32);
-        }
-        Some(points[random.below(points.len())])
+            0 => Place {
+                point: from + random.below((track.points - from) as usize) as u32,
+                woken: None,
+            },
+            count => Place { point: points[random.below(count)], woken },
+        })
     }
 }
 
 impl Track {
+    /// The numbers of the classes that fit.
+    fn numbers(&self, fits: impl Fn(&Class) -> bool) -> Vec<usize> {
+        let classes = self.classes.iter().enumerate();
+        classes.filter(|(_, class)| fits(class)).map(|(number, _)| number).collect()
+    }
+
     fn add(&mut self, last: Option<&Event>, next: &Event) {
         let point = self.points;
         self.points += 1;
@@ -165,7 +212,9 @@ impl Track {
             site: event.site,
             kind: discriminant(&event.kind),
             lock: lock_of(&event.kind),
+            takes: matches!(event.kind, Kind::LockAcquired { .. }),
             touches: Objects::of(event),
+            woken: if side == Side::Before { woken(&event.kind) } else { None },
             points: vec![point],
         });
     }

@@ -42,7 +42,7 @@ pub fn draw<S: Subject>(
 ) -> Exploration {
     let policy = Policy::Recorded;
     let mut scenario = Scenario { schedule: Vec::new(), policy, ..scenario.clone() };
-    let mut draws = Draws::new(lot, usize::from(scenario.setup.processors));
+    let mut draws = Draws::new(lot);
     let mut tally = Exploration::default();
     let outcome = loop {
         if tally.schedules == lot.schedules {
@@ -76,14 +76,11 @@ struct Draws {
     random: Random,
     policy: Option<PolicyKind>,
     course: Course,
-    processors: usize,
 }
 
 impl Draws {
-    fn new(lot: Lot, processors: usize) -> Draws {
-        let (random, course) = (Random(lot.seed), Course::default());
-        let processors = processors.clamp(1, PROCESSORS_MAX);
-        Draws { random, policy: lot.policy, course, processors }
+    fn new(lot: Lot) -> Draws {
+        Draws { random: Random(lot.seed), policy: lot.policy, course: Course::default() }
     }
 
     /// Draws the next schedule into `scenario`.
@@ -105,8 +102,8 @@ impl Draws {
         scenario.schedule.clear();
         let mut way = Way::new(&self.course, &mut scenario.schedule);
         for _ in 0..DEPARTURES_MAX {
-            way.depart(&self.course, self.processors, &mut self.random);
-            if self.random.below(8) < 3 {
+            way.depart(&self.course, &mut self.random);
+            if self.random.below(8) == 0 {
                 break;
             }
         }
@@ -122,8 +119,9 @@ struct Way<'a> {
     processor: u8,
     /// Points that each processor has passed.
     passed: [u32; PROCESSORS_MAX],
-    /// Processors that were preempted, the last one last.
-    preempted: Vec<u8>,
+    /// Processors that were preempted, the last one last: no more than departures.
+    preempted: [u8; DEPARTURES_MAX],
+    preemptions: usize,
 }
 
 impl Way<'_> {
@@ -134,34 +132,55 @@ impl Way<'_> {
             next: 0,
             processor: course.processor,
             passed: [0; PROCESSORS_MAX],
-            preempted: Vec::new(),
+            preempted: [0; DEPARTURES_MAX],
+            preemptions: 0,
         }
     }
 
-    /// One departure more, from the processor that runs or from one that it had preempted.
-    fn depart(&mut self, course: &Course, processors: usize, random: &mut Random) {
-        while !self.preempted.is_empty() && random.below(2) == 0 {
+    /// One departure more, from the processor that runs or from one that goes on after it.
+    fn depart(&mut self, course: &Course, random: &mut Random) {
+        // Mostly from the one that the last departure led to.
+        while random.below(8) < if self.preemptions == 0 { 1 } else { 2 } {
             self.finish(course);
         }
         let own = usize::from(self.processor);
-        let Some(point) = course.draw(self.processor, self.passed[own], random) else { return };
-        self.at += point - self.passed[own];
-        self.passed[own] = point + 1;
-        let choice = random.byte();
+        let Some(place) = course.draw(self.processor, self.passed[own], random) else { return };
+        self.at += place.point - self.passed[own];
+        self.passed[own] = place.point + 1;
+        // Interrupts come first among the choices. None is foreseen, and neither is a processor that has nothing to do.
+        let woken = self.others(course).position(|other| Some(other) == place.woken);
+        let choice = match woken {
+            Some(woken) if random.below(4) != 0 => woken as u8,
+            _ => random.byte(),
+        };
         self.decide(choice, random);
         self.at += 1;
-        // Interrupts come first among the choices. None is foreseen, and neither is a processor that has nothing to do.
-        let other = (0..processors).filter(|&other| other != own);
-        let other = other.filter(|&other| self.passed[other] < course.count(other as u8));
-        if let Some(other) = other.clone().nth(usize::from(choice) % other.count().max(1)) {
-            self.preempted.push(self.processor);
-            self.processor = other as u8;
+        let count = self.others(course).count();
+        let nth = usize::from(choice).checked_rem(count);
+        if let Some(other) = nth.and_then(|nth| self.others(course).nth(nth)) {
+            self.preempted[self.preemptions] = self.processor;
+            self.preemptions += 1;
+            self.processor = other;
         }
     }
 
-    /// The processor that runs comes to its end, and the one that it preempted goes on.
+    /// Other processors that have something left to do.
+    fn others(&self, course: &Course) -> impl Iterator<Item = u8> {
+        (0..PROCESSORS_MAX as u8).filter(|&other| {
+            other != self.processor && self.passed[usize::from(other)] < course.count(other)
+        })
+    }
+
+    /// The processor that runs comes to its end. The one that it preempted goes on, or the next one begins.
     fn finish(&mut self, course: &Course) {
-        let Some(other) = self.preempted.pop() else { return };
+        let other = match self.preemptions {
+            0 => self.others(course).next(),
+            count => {
+                self.preemptions = count - 1;
+                Some(self.preempted[count - 1])
+            }
+        };
+        let Some(other) = other else { return };
         let passed = &mut self.passed[usize::from(self.processor)];
         self.at += course.count(self.processor).saturating_sub(*passed);
         *passed = (*passed).max(course.count(self.processor));

@@ -42,7 +42,7 @@ fn the_legal_twin_stays_silent() {
 #[test]
 fn the_same_seed_draws_the_same_schedules_and_another_one_others() {
     let schedules = |seed| {
-        let mut draws = Draws::new(Lot { seed, ..lot(0) }, 2);
+        let mut draws = Draws::new(Lot { seed, ..lot(0) });
         let mut harness = Harness::alone(BuiltIn::Puppet);
         let mut scenario = scenario("run-deadlock-legal");
         harness.watch(true);
@@ -60,7 +60,7 @@ fn the_same_seed_draws_the_same_schedules_and_another_one_others() {
 #[test]
 fn one_policy_only_is_drawn_when_told() {
     for policy in PolicyKind::ALL {
-        let mut draws = Draws::new(Lot { policy: Some(policy), ..lot(0) }, 2);
+        let mut draws = Draws::new(Lot { policy: Some(policy), ..lot(0) });
         let mut scenario = Scenario::default();
         for _ in 0..50 {
             draws.next(&mut scenario);
@@ -78,7 +78,7 @@ fn schedules_longer_than_a_decision_reaches_can_be_drawn() {
     harness.watch(true);
     let course = Course::new(&Subject::observe(&mut harness, &scenario));
     harness.watch(false);
-    let mut draws = Draws::new(lot(0), 2);
+    let mut draws = Draws::new(lot(0));
     draws.course = course;
     let mut drawn = scenario.clone();
     let mut farthest = 0;
