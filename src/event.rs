@@ -23,7 +23,7 @@ pub use access::{Access, Area, Touch};
 pub use adapter::{Adapter, Duplex, Interrupts, Miniport};
 pub use lock::{Handle, Lock, LockApi, LockMisuse};
 pub use routine::Routine;
-pub use sink::{Deaf, Flow, Point, Sink};
+pub use sink::{Deaf, Flow, Mark, Pick, Point, Sink};
 pub use site::{Site, SourceLine};
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};

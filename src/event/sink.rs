@@ -37,6 +37,37 @@ impl Point {
     }
 }
 
+/// What the machine looked at when it chose a processor to go on with, as a watcher of a run is told of it. Processors
+/// are a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pick {
+    /// Virtual time, in nanoseconds.
+    pub time: u64,
+    /// When the device or a timer next does something, in nanoseconds; `u64::MAX` for never.
+    pub due: u64,
+    /// The processor that goes on; `None` if none can, so that StorPort makes something happen.
+    pub next: Option<u8>,
+    /// A decision, or the end of a quantum, has chosen it.
+    pub forced: bool,
+    /// Processors that wait for a lock.
+    pub waiting: u8,
+    /// Of those, the ones that would get it.
+    pub granted: u8,
+    /// Processors with nothing under way that have something to do.
+    pub working: u8,
+    /// Processors with work of StorPort's own before them: tasks of threads, and what is deferred other than DPCs.
+    pub port_work: u8,
+}
+
+/// What a watcher of a run is told beside its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A decision point was passed.
+    Point(Point),
+    /// A processor was chosen to go on with.
+    Pick(Pick),
+}
+
 /// Reads events: rules, coverage, recorders.
 pub trait Sink {
     /// Takes one event. `Stop` ends the run at this event.
@@ -45,6 +76,11 @@ pub trait Sink {
     /// A decision point is passed; told only in a run that is observed.
     fn passes(&mut self, point: &Point) {
         let _ = point;
+    }
+
+    /// A processor is chosen to go on with; told only in a run that is observed.
+    fn picks(&mut self, pick: &Pick) {
+        let _ = pick;
     }
 }
 
