@@ -9,16 +9,22 @@
 
 mod access;
 mod adapter;
+mod lock;
 mod names;
 pub(crate) mod number;
+mod routine;
+mod sink;
+mod site;
 
 #[cfg(feature = "host")]
 pub use names::name_image_sites;
 
 pub use access::{Access, Area, Touch};
 pub use adapter::{Adapter, Duplex, Interrupts, Miniport};
-
-use core::panic::Location;
+pub use lock::{Handle, Lock, LockApi, LockMisuse};
+pub use routine::Routine;
+pub use sink::{Deaf, Flow, Mark, Pick, Point, Sink};
+pub use site::{Site, SourceLine};
 
 use crate::storport::{Ddi, Irql, SrbStatus, StorStatus};
 
@@ -50,209 +56,6 @@ pub struct Event {
     /// How many callbacks are active on the processor, the one that did it included; 0 is StorPort's own
     /// code outside any callback.
     pub depth: u8,
-}
-
-/// Where in the driver something happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Site {
-    /// In StorPort itself, not in the driver.
-    #[default]
-    Port,
-    /// A line of a driver written in Rust.
-    Source(&'static Location<'static>),
-    /// An offset from the base of a compiled driver's image.
-    Image(u32),
-    /// A line of a driver's source, as a record tells it. Equal to [`Site::Source`] for the same line.
-    Told(&'static SourceLine),
-}
-
-/// A place in a source file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SourceLine {
-    /// The file's path, as its compiler was given it.
-    pub file: &'static str,
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
-}
-
-impl Site {
-    /// The place in a source file, if that is known.
-    #[must_use]
-    pub const fn source(self) -> Option<SourceLine> {
-        match self {
-            Site::Source(at) => {
-                Some(SourceLine { file: at.file(), line: at.line(), column: at.column() })
-            }
-            Site::Told(at) => Some(*at),
-            Site::Port | Site::Image(_) => None,
-        }
-    }
-}
-
-impl PartialEq for Site {
-    fn eq(&self, other: &Site) -> bool {
-        match (*self, *other) {
-            (Site::Port, Site::Port) => true,
-            (Site::Image(a), Site::Image(b)) => a == b,
-            _ => self.source().is_some_and(|source| other.source() == Some(source)),
-        }
-    }
-}
-
-impl Eq for Site {}
-
-/// A lock of the StorPort contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
-pub enum Lock {
-    /// The adapter's StartIo lock.
-    StartIo,
-    /// The adapter's Interrupt lock. With per-message synchronisation: every message's lock at once.
-    Interrupt,
-    /// One message's lock; exists only with per-message synchronisation.
-    Message(u8),
-    /// The lock inside a STOR_DPC, numbered in order of initialisation.
-    Dpc(u8),
-    /// An executive spin lock (KSPIN_LOCK), numbered in order of first use.
-    Executive(u8),
-}
-
-/// How a lock was asked for or given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
-pub enum LockApi {
-    /// By StorPort itself, around a callback.
-    Port,
-    /// StorPortAcquireSpinLock / StorPortReleaseSpinLock.
-    Spin,
-    /// StorPortAcquireSpinLockEx with DpcLock, StartIoLock or InterruptLock.
-    SpinEx,
-    /// StorPortAcquireSpinLockEx with ThreadedDpcLock.
-    ThreadedDpc,
-    /// StorPortAcquireSpinLockEx with DpcLevelLock: the IRQL is not raised.
-    DpcLevel,
-    /// StorPortAcquireMSISpinLock / StorPortReleaseMSISpinLock.
-    Msi,
-    /// StorPortSynchronizeAccess.
-    Synchronize,
-    /// KeAcquireSpinLock / KeReleaseSpinLock.
-    Ke,
-    /// KeAcquireSpinLockAtDpcLevel / KeReleaseSpinLockFromDpcLevel.
-    KeDpcLevel,
-    /// KeAcquireInStackQueuedSpinLock / KeReleaseInStackQueuedSpinLock.
-    KeQueued,
-    /// KeAcquireInStackQueuedSpinLockAtDpcLevel / KeReleaseInStackQueuedSpinLockFromDpcLevel.
-    KeQueuedDpcLevel,
-}
-
-/// What was wrong with a lock call that named no lock the producer could act on, or that no correct
-/// driver makes. The call has no effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
-pub enum LockMisuse {
-    /// A STOR_SPINLOCK value that does not exist.
-    UnknownKind,
-    /// ThreadedDpcLock or DpcLevelLock through StorPortAcquireSpinLock, which knows neither.
-    ExOnlyKind,
-    /// DpcLock with a NULL LockContext.
-    DpcNull,
-    /// DpcLock with a STOR_DPC that was never initialised (or was zeroed since).
-    DpcUninitialized,
-    /// DpcLock with a STOR_DPC that lies outside the driver's memory or was copied from another place.
-    DpcForeign,
-    /// A MSI lock although the adapter does not synchronise per message.
-    NotPerMessage,
-    /// A MessageId that the adapter was not granted.
-    MessageOutOfRange,
-    /// A release with a handle that no acquire ever filled.
-    HandleNeverAcquired,
-}
-
-/// How a released handle (or OldIrql) compares with what the acquire gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "host", serde(deny_unknown_fields))]
-pub enum Handle {
-    /// The handle of the acquire that holds the lock now, unchanged, in its place.
-    Same,
-    /// The right contents, at another address than the acquire's.
-    Copied,
-    /// The contents of an acquire that has been released already.
-    Stale,
-    /// The memory of one acquire's handle, but naming another lock than it acquired.
-    OtherLock,
-    /// The routine of another family than the acquire's (AtDpcLevel against plain, queued against
-    /// ordinary, MSI against handle).
-    OtherApi,
-}
-
-/// The routine of the miniport that StorPort called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]
-#[repr(u8)]
-pub enum Routine {
-    /// HwStorFindAdapter.
-    FindAdapter,
-    /// HwStorInitialize.
-    Initialize,
-    /// HwStorPassiveInitializeRoutine.
-    PassiveInitialize,
-    /// HwStorBuildIo; the subject is the request.
-    BuildIo,
-    /// HwStorStartIo; the subject is the request.
-    StartIo,
-    /// HwStorInterrupt.
-    Interrupt,
-    /// HwMSInterruptRoutine; the subject is the message.
-    MessageInterrupt,
-    /// HwStorDpcRoutine; the subject is the DPC.
-    Dpc,
-    /// HwStorTimer, set by RequestTimerCall.
-    Timer,
-    /// HW_TIMER_EX, set by StorPortRequestTimer; the subject is the timer.
-    TimerEx,
-    /// HW_WORKITEM; the subject is the worker.
-    WorkItem,
-    /// HwStorResetBus; the subject is the path.
-    ResetBus,
-    /// HwStorStateChange.
-    StateChange,
-    /// HwStorAdapterControl; the subject is the control type.
-    AdapterControl,
-    /// HwStorUnitControl; the subject is the control type.
-    UnitControl,
-    /// HwStorTracingEnabled.
-    TracingEnabled,
-    /// The routine given to StorPortSynchronizeAccess.
-    Synchronized,
-}
-
-impl Routine {
-    /// Every routine, in the order of declaration.
-    pub const ALL: [Routine; 17] = [
-        Routine::FindAdapter,
-        Routine::Initialize,
-        Routine::PassiveInitialize,
-        Routine::BuildIo,
-        Routine::StartIo,
-        Routine::Interrupt,
-        Routine::MessageInterrupt,
-        Routine::Dpc,
-        Routine::Timer,
-        Routine::TimerEx,
-        Routine::WorkItem,
-        Routine::ResetBus,
-        Routine::StateChange,
-        Routine::AdapterControl,
-        Routine::UnitControl,
-        Routine::TracingEnabled,
-        Routine::Synchronized,
-    ];
 }
 
 /// Who owned a request when it was completed.
@@ -589,71 +392,4 @@ pub enum ConfigurationMistake {
     VirtualDeviceWrong,
     /// The return value is none of SP_RETURN_*.
     ReturnValueUnknown,
-}
-
-/// A decision point, as a watcher of a run is told of it: what could have been chosen there. In the order in which a
-/// scenario's choices number them: the interrupts, then the processors, then the device or timer that is due next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Point {
-    /// Virtual time, in nanoseconds.
-    pub time: u64,
-    /// The processor that passes it.
-    pub processor: u8,
-    /// Interrupts that could be delivered on it.
-    pub interrupts: u8,
-    /// Processors that it could be switched to, a bit each.
-    pub processors: u8,
-    /// When the device or a timer next does something, in nanoseconds; `u64::MAX` for never. What is due later can
-    /// be chosen to happen now.
-    pub due: u64,
-    /// In which order the processors were preempted that have something under way: a digit each, in base 16, the
-    /// first in the lowest.
-    pub preempted: u32,
-}
-
-impl Point {
-    /// The processor that a choice switches to, if it is a switch.
-    #[must_use]
-    pub fn target(&self, choice: u8) -> Option<u8> {
-        let nth = choice.checked_sub(self.interrupts)?;
-        (0..8).filter(|p| self.processors & 1 << p != 0).nth(usize::from(nth))
-    }
-
-    /// How many choices there are.
-    #[must_use]
-    pub const fn choices(&self) -> u8 {
-        self.interrupts + self.processors.count_ones() as u8 + (self.due != u64::MAX) as u8
-    }
-}
-
-/// Reads events: rules, coverage, recorders.
-pub trait Sink {
-    /// Takes one event. `Stop` ends the run at this event.
-    fn record(&mut self, event: &Event) -> Flow;
-
-    /// A decision point is passed; told only in a run that is observed.
-    fn passes(&mut self, point: &Point) {
-        let _ = point;
-    }
-}
-
-/// Whether a run goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Flow {
-    /// It goes on.
-    Continue,
-    /// It ends here.
-    Stop,
-}
-
-/// Ignores every event; the machine alone, for measurements.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Deaf;
-
-impl Sink for Deaf {
-    #[inline]
-    fn record(&mut self, _: &Event) -> Flow {
-        Flow::Continue
-    }
 }

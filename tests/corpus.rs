@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use lockstorm::scenario::{PolicyKind, codec};
 use serde_json::Value;
@@ -82,6 +83,35 @@ fn a_campaign_begins_with_whatever_its_corpus_has() {
     assert_eq!(status, Some(0), "{out}{err}");
     assert!(out.contains("no violation found"), "{out}");
     assert!(scratch.0.join("mess/foreign.exe").exists());
+}
+
+#[test]
+fn what_was_found_outlives_its_folder() {
+    let scratch = Scratch::new("vanishes");
+    let (artifacts, away) = (scratch.0.join("artifacts"), scratch.0.join("away"));
+    let examples = |folder: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder.join("puppet/findings")).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.as_bytes().ends_with(b".bin")).collect()
+    };
+    let (status, out, err) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // As soon as there is something to lose.
+            let began = Instant::now();
+            while examples(&artifacts).is_empty() && began.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            std::fs::rename(&artifacts, &away).unwrap();
+        });
+        scratch.run(&["fuzz", "puppet", "--seconds", "4", "--seed", "1"])
+    });
+    assert_eq!(status, Some(1), "{out}{err}");
+    assert!(err.contains("findings had vanished; it is made again"), "{err}");
+    let (lost, kept) = (examples(&away), examples(&artifacts));
+    assert!(!lost.is_empty());
+    for example in lost {
+        assert!(kept.contains(&example), "{example:?} is lost");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use lockstorm::scenario::{Scenario, codec, text};
@@ -202,9 +202,9 @@ fn a_second_call_does_only_what_is_new() {
     assert!(said().contains("3 files: 2 errors and 0 warnings; 2 replayed, 1 bug"));
 }
 
-#[test]
-fn a_triage_that_is_killed_goes_on() {
-    let scratch = Scratch::new("killed");
+/// A triage that is ended inside its work goes on with what is left when it is called again, and comes to the same.
+fn is_resumed_after(name: &str, end: impl FnOnce(&mut Child)) {
+    let scratch = Scratch::new(name);
     let mut fuzzer = Fuzzer::new(99);
     for number in 0..200 {
         let mistake = number % MISTAKES.len();
@@ -213,14 +213,19 @@ fn a_triage_that_is_killed_goes_on() {
     }
     let whole = scratch.triage();
     fs::rename(scratch.0.join("out"), scratch.0.join("whole")).unwrap();
-    let mut child = scratch.command(&["triage", "puppet", "in", "-o", "out"]).spawn().unwrap();
+    let mut command = scratch.command(&["triage", "puppet", "in", "-o", "out"]);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().unwrap();
     let journal = scratch.0.join("out/journal.jsonl");
     while !fs::metadata(&journal).is_ok_and(|metadata| metadata.len() > 4_000) {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended before");
         std::thread::yield_now();
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    // As if it had been killed inside a line.
+    end(&mut child);
+    assert_eq!(child.wait().unwrap().code(), None, "a signal ends it");
+    assert!(!scratch.0.join("out/index.html").exists(), "it has ended before");
+    // As if it had been ended inside a line.
     let text = fs::read(&journal).unwrap();
     fs::write(&journal, &text[..text.len() - 7]).unwrap();
     let resumed = scratch.triage();
@@ -230,6 +235,22 @@ fn a_triage_that_is_killed_goes_on() {
         triage.buckets
     };
     assert_eq!(plain(&resumed), plain(&whole));
+}
+
+#[test]
+fn a_triage_that_is_killed_goes_on() {
+    is_resumed_after("killed", |child| child.kill().unwrap());
+}
+
+/// As a terminal does it: every process of the foreground is told.
+#[cfg(unix)]
+#[test]
+fn a_triage_that_is_interrupted_by_control_c_goes_on() {
+    is_resumed_after("interrupted", |child| {
+        let group = format!("-{}", child.id());
+        let told = Command::new("kill").args(["-INT", "--", &group]).status().unwrap();
+        assert!(told.success());
+    });
 }
 
 #[test]

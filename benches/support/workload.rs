@@ -65,14 +65,15 @@ impl<P: Executive> Miniport<P> for Workload {
             port.ke_initialize_spin_lock(self.outer.as_ptr());
             port.ke_initialize_spin_lock(self.inner.as_ptr());
         }
-        let processors = self.task.get(port) >> 32;
-        // The own processor's last: issuing it runs it.
-        for number in (0..processors.min(PROCESSORS)).rev() {
-            let dpc = &self.dpcs[number];
+        let processors = (self.task.get(port) >> 32).min(PROCESSORS);
+        for (number, dpc) in self.dpcs[..processors].iter().enumerate() {
             let target = ProcessorNumber { group: 0, number: number as u8, reserved: 0 };
             port.initialize_dpc_of::<Self>(dpc);
             // SAFETY: as above.
             let _ = unsafe { port.set_target_processor_dpc(dpc.as_ptr(), target) };
+        }
+        // The own processor's last: issuing it runs it.
+        for dpc in self.dpcs[..processors].iter().rev() {
             port.issue(dpc, 0, 0);
         }
         true

@@ -70,7 +70,7 @@ pub fn step(bytes: &[u8]) {
 }
 
 /// Mutates the first `size` bytes in place, to at most `max_size`: mostly as scenarios, one time in so many as
-/// libFuzzer does, which knows the dictionary and the values that the target compared. For the formats every other
+/// libFuzzer does, which knows the dictionary and, of a format, the values that were compared. For the formats every other
 /// time, and what comes out need not be a scenario.
 pub fn mutate(target: Target, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let is_format = target == Target::Scenario;

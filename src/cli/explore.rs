@@ -13,21 +13,23 @@ use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::explore::{self, Bound, Exploration, Lot, Outcome, Sight, draw, explore};
+use crate::explore::{self, Bound, Exploration, Lot, Memory, Outcome, Sight, draw, explore};
 use crate::harness::{Harness, Target};
 use crate::report::number::counted;
 use crate::rules::{Finding, Severity};
 use crate::scenario::{PolicyKind, Scenario, text};
 
-/// Run every schedule of a scenario within a bound
+/// Cover every schedule of a scenario within a bound
 ///
 /// A schedule departs from the calm course when it switches to another processor, delivers an interrupt, or lets the
-/// device act early. Runs every schedule with at most so many departures, fewest first, whatever schedule the scenario
-/// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Many schedules
-/// that come to the same are left out; that takes for granted that memory which is touched under a lock is guarded by
-/// one that is held (see --every-point). Exit status 1 if an error was found, 0 if there is none within the bound, 2 if there was no time
-/// to tell. With --random, schedules are drawn at random instead: nothing is proved (exit status 0 if none breaks a rule), and
-/// what needs more departures than can all be tried is found sooner.
+/// device act early. Covers every schedule with at most so many departures, fewest first, whatever schedule the scenario
+/// itself has, and says that none of them breaks a rule, or prints the violation that needs the fewest. Schedules that
+/// come to the same, because they differ in the order of steps that do not concern each other, are run once, in rare
+/// cases a few times. That takes for granted that memory which is touched under a lock is guarded by one that is held,
+/// and that what is touched without a lock may be anything (see --guarded-memory and --every-point). Exit status 1 if an
+/// error was found, 0 if there is none within the bound, 2 if there was no time to tell. With --random, schedules are
+/// drawn at random instead: nothing is proved (exit status 0 if none breaks a rule), and what needs more departures than
+/// can all be tried is found sooner.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   lockstorm explore puppet examples/scenarios/run-deadlock-broken.ron --preemptions 2
@@ -44,9 +46,12 @@ pub(super) struct Arguments {
     /// Departures of a schedule, at most
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=16))]
     preemptions: u8,
-    /// Run schedules that come to the same, too
+    /// Run schedules that come to the same, too; takes nothing for granted
     #[arg(long)]
     every_point: bool,
+    /// Take it that the driver touches memory that processors share only under locks: more schedules come to the same
+    #[arg(long, conflicts_with_all = ["every_point", "random"])]
+    guarded_memory: bool,
     /// Draw schedules at random instead of running every one
     #[arg(long, conflicts_with_all = ["preemptions", "every_point"])]
     random: bool,
@@ -97,7 +102,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         }
     };
     let began = Instant::now();
-    let mut subject = Guarded(&mut harness);
+    let mut subject = Watched { harness: &mut harness, memory: arguments.guarded_memory };
     let exploration = if arguments.random {
         let (policy, seed, schedules) = (arguments.schedule, arguments.seed, arguments.schedules);
         let lot = Lot { policy, seed, schedules };
@@ -135,18 +140,29 @@ fn bar() -> Option<ProgressBar> {
 }
 
 /// A harness under the watchdog.
-struct Guarded<'a>(&'a mut Harness);
+struct Watched<'a> {
+    harness: &'a mut Harness,
+    /// The user says that locks guard all shared memory.
+    memory: bool,
+}
 
-impl explore::Subject for Guarded<'_> {
+impl explore::Subject for Watched<'_> {
     fn observe(&mut self, scenario: &Scenario) -> Sight<'_> {
         run_begins();
-        self.0.run(scenario);
+        self.harness.run(scenario);
         run_ends();
-        self.0.sight()
+        self.harness.sight()
+    }
+
+    fn memory(&self, scenario: &Scenario) -> Memory {
+        match explore::Subject::memory(self.harness, scenario) {
+            Memory::Anything if self.memory => Memory::Nothing,
+            memory => memory,
+        }
     }
 
     fn watch(&mut self, on: bool) {
-        explore::prepare(self.0, on);
+        explore::prepare(self.harness, on);
     }
 }
 
@@ -163,10 +179,15 @@ fn tell(
         0 => "complete within the bound".to_owned(),
         far => format!("but {} cannot be said in a scenario", counted(far, "place")),
     };
+    if exploration.surprised {
+        output.line(format_args!(
+            "lockstorm: it cannot be told which schedules come to the same: every one is run"
+        ));
+    }
     match &exploration.outcome {
         Outcome::Complete => output.line(format_args!(
             "lockstorm: no violation in {schedules} of at most {departures}: {far} ({seconds:.1} s; \
-             {} left out as equivalent, {} met again)",
+             {} followed without a run, {} met again)",
             counted(exploration.equivalent, "schedule"),
             counted(exploration.known_states, "state"),
         )),
@@ -203,6 +224,7 @@ struct Line {
     equivalent: u64,
     known_states: u64,
     out_of_reach: u64,
+    surprised: bool,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     finding: Option<String>,
@@ -224,6 +246,7 @@ impl Line {
             equivalent: exploration.equivalent,
             known_states: exploration.known_states,
             out_of_reach: exploration.out_of_reach,
+            surprised: exploration.surprised,
             seconds,
             finding: found.map(|found| found.finding.to_string()),
             scenario: found.map(|found| text::write(&found.scenario)),

@@ -36,7 +36,8 @@ enum Preempt {
 }
 
 impl Device {
-    fn watch(&self) -> MemoryWatch {
+    /// How the driver's accesses to shared memory are to be watched.
+    pub(super) fn watch(&self) -> MemoryWatch {
         MemoryWatch { events: self.races, preempts: self.preempt == Some(Preempt::Memory) }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     let mut harness = Harness::open(&driver, Box::leak(Box::default()))
         .map_err(|error| input::unusable(&error))?;
     harness.record(true);
-    harness.watch_memory(MemoryWatch { events: true, preempts: false });
+    harness.watch_memory(MemoryWatch { events: true, ..arguments.device.watch() });
     let mut fold = Fold::new(arguments.apart);
     for file in &files {
         let Some(bytes) = read(file) else { continue };

@@ -15,6 +15,7 @@ use crate::engine::findings::write_whole;
 use crate::engine::message::to_hex;
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
 use crate::harness::Target;
+use crate::mutants::argued::{self, Argument};
 use crate::mutants::crew::{Hand, spread};
 use crate::mutants::hunt::{Order, Trail};
 use crate::mutants::journal::{Heading, Journal, Line};
@@ -65,6 +66,9 @@ pub(super) struct Arguments {
     /// A folder to look for source files in; may be given several times [default: this one]
     #[arg(long, value_name = "DIR")]
     source: Vec<PathBuf>,
+    /// A file that argues which survivors are no mistakes, as RON; the NVMe core has one built in
+    #[arg(long, value_name = "FILE")]
+    argued: Option<PathBuf>,
     /// Exit with status 1 if fewer of a hundred mutants are killed
     #[arg(long, value_name = "PERCENT")]
     min_score: Option<f64>,
@@ -161,6 +165,7 @@ impl Campaign<'_> {
     ) -> Result<Report, Failure> {
         let no_folder = |error| Failure::at("write to", self.folder, reason(&error));
         std::fs::create_dir_all(self.folder).map_err(no_folder)?;
+        let arguments = self.arguments()?;
         let (explore, seed) = (self.arguments.explore, self.arguments.seed);
         let races = !self.arguments.no_races;
         let inputs: Vec<String> = inputs.iter().map(|input| to_hex(input)).collect();
@@ -179,13 +184,32 @@ impl Campaign<'_> {
         mutants.retain(|mutant| only.is_empty() || only.iter().any(|words| is(mutant, words)));
         self.hunt(&mutants, &mut journal, start, &Request::Corpus { inputs, known })?;
         let budget_ms = self.budget_ms();
+        let folders = self.folders();
         let rows = mutants.into_iter().map(|mutant| {
             let trail = journal.trail(&mutant.id, budget_ms).cloned();
-            Row::new(mutant, trail)
+            let argued = argued::reason(&arguments, &mutant, &folders);
+            Row::new(mutant, trail, argued)
         });
         let report = Report::new(&self.driver.name(), budget_ms, rows.collect());
         self.write(&report)?;
         Ok(report)
+    }
+
+    /// What is argued to be no mistake.
+    fn arguments(&self) -> Result<Vec<Argument>, Failure> {
+        let Some(path) = &self.arguments.argued else {
+            return Ok(argued::built_in(&self.driver.name()));
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::at("read", path, reason(&error)))?;
+        argued::read(&text).map_err(|error| Failure::at("read", path, error))
+    }
+
+    /// Where source files are looked for.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = self.arguments.source.clone();
+        folders.push(PathBuf::from("."));
+        folders
     }
 
     fn budget_ms(&self) -> u64 {
@@ -235,11 +259,9 @@ impl Campaign<'_> {
     }
 
     fn write(&self, report: &Report) -> Result<(), Failure> {
-        let mut folders = self.arguments.source.clone();
-        folders.push(PathBuf::from("."));
         let json =
             serde_json::to_vec_pretty(report).map_err(|error| Failure::new(error.to_string()))?;
-        let page = report.page(&folders).into_bytes();
+        let page = report.page(&self.folders()).into_bytes();
         for (name, content) in [("mutants.json", json), ("mutants.html", page)] {
             let path = self.folder.join(name);
             write_whole(&path, &content)

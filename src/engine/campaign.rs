@@ -13,6 +13,7 @@ use super::job::{Worker, add, worker_seed};
 use super::known::Known;
 use super::libfuzzer::Mutation;
 use super::message::{Found, Message, Statistics};
+use super::room::Room;
 use super::signals::interrupted;
 use super::worker::Orders;
 use crate::harness::Target;
@@ -125,6 +126,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// Time over which the rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(1);
 
+/// Between two looks at the room for what is found.
+const ROOM_EVERY: Duration = Duration::from_secs(1);
+
 /// A worker that was told to end and has not is killed after this long: longer than any run takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -174,6 +178,8 @@ struct Campaign<'a> {
     refusal: Option<String>,
     /// Time and runs at the last look at the rate, and the rate.
     rate: (Instant, u64, f64),
+    /// Whether there is room for what is found, and the time of the last look.
+    room: (Instant, Room),
 }
 
 impl<'a> Campaign<'a> {
@@ -195,6 +201,7 @@ impl<'a> Campaign<'a> {
             ending: None,
             refusal: None,
             rate: (began, 0, 0.0),
+            room: (began, Room::new([&plan.corpus, &plan.findings, &plan.logs])),
         }
     }
 
@@ -351,8 +358,19 @@ impl<'a> Campaign<'a> {
                 .filter_map(|worker| worker.child.as_mut())
                 .for_each(Child::kill);
         }
+        self.look_at_the_room();
         let progress = self.progress();
         self.audience.progress(&progress);
+    }
+
+    fn look_at_the_room(&mut self) {
+        let (at, room) = &mut self.room;
+        if at.elapsed() >= ROOM_EVERY {
+            *at = Instant::now();
+            for news in room.look() {
+                self.audience.note(&news);
+            }
+        }
     }
 
     /// Tells every worker to end, for the first reason that comes.
@@ -400,6 +418,16 @@ impl<'a> Campaign<'a> {
         let mut progress = self.progress();
         progress.rate = progress.total.runs as f64 / progress.elapsed.as_secs_f64().max(1e-9);
         let reason = self.ending.map_or(Reason::Spent, |(reason, _)| reason);
+        for news in self.room.1.look() {
+            self.audience.note(&news);
+        }
+        let restored = self.findings.restore();
+        if restored > 0 {
+            let place = self.plan.findings.display();
+            self.audience.note(&format!(
+                "{restored} of the examples in {place} were missing; they are written again"
+            ));
+        }
         Summary { reason, progress, findings: self.findings }
     }
 }

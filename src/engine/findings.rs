@@ -62,6 +62,19 @@ impl Findings {
         offer
     }
 
+    /// Writes again what could not be written, or has gone since. Returns how many examples that mended.
+    pub fn restore(&mut self) -> usize {
+        let mut restored = 0;
+        for kept in self.kept.values_mut() {
+            if kept.artifact.as_ref().is_ok_and(|path| path.exists()) {
+                continue;
+            }
+            kept.artifact = write_artifact(&self.directory, &kept.found);
+            restored += usize::from(kept.artifact.is_ok());
+        }
+        restored
+    }
+
     /// One that was kept.
     #[must_use]
     pub fn get(&self, id: u64) -> Option<&Kept> {
@@ -209,5 +222,15 @@ mod tests {
         let error = findings.get(1).unwrap().artifact.clone().unwrap_err();
         assert!(error.contains("lock.order-0000000000000001.bin"), "{error}");
         assert_eq!(findings.errors(), 1);
+
+        // Once there is a place for it, it goes there; and so again if it is lost.
+        std::fs::create_dir(scratch.0.join("absent")).unwrap();
+        assert_eq!(findings.restore(), 1);
+        let path = findings.get(1).unwrap().artifact.clone().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [1]);
+        assert_eq!(findings.restore(), 0);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(findings.restore(), 1);
+        assert!(path.exists());
     }
 }

@@ -33,6 +33,7 @@ mod exchange;
 mod job;
 mod libfuzzer;
 mod novelty;
+mod room;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod signals;

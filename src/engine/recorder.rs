@@ -5,7 +5,7 @@
 //! a file before it runs it (some 20 ns), and the parent reads the file when the worker is dead.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
@@ -38,10 +38,11 @@ impl Recorder {
     ///
     /// The file cannot be made or mapped.
     pub fn create(path: &Path) -> io::Result<Recorder> {
-        let file =
+        let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         let length = size_of::<Record>();
-        file.set_len(length as u64)?;
+        // Written and not only made longer: a mapping of a file that has no room on its disk dies of the first store.
+        file.write_all(&vec![0; length])?;
         let record = map(&file, length)?.cast();
         Ok(Recorder { record })
     }

@@ -1,107 +1,134 @@
-//! A run's history, hashed so that the order of independent events does not show.
+//! What has happened, as a graph: each step with the last step of its processor and the last steps on what it touches.
 //!
-//! Each event has a hash of its processor, of what it says, of the event before it on its processor, and of the last
-//! event on each object that it touches. The history is the sum of these: the same for two runs with the same
-//! happens-before graph. The device acts by virtual time, so an act of it comes after everything and before everything.
+//! The graph is kept as hashes. A step's hash is made of what it did, of the hash of the step before it on its
+//! processor, and of the *version* of every object that it touches; a version is the hash of the step that wrote the
+//! object last and, for a step that writes, the sum of those that have read it since. So a hash stands for a step with all that
+//! happened before it, and the sum of the hashes is the same for two runs if and only if (collisions apart) one
+//! becomes the other by swapping neighbouring steps that do not depend on each other.
 
 use std::hash::{Hash, Hasher};
 
-use super::footprint::{Guards, Objects};
-use crate::event::{Event, PROCESSORS_MAX, Point};
+use super::footprint::{Footprint, OBJECTS, Objects};
+use crate::event::{Event, PROCESSORS_MAX};
 use crate::harness::EventHasher;
+
+/// What has been done to one object.
+#[derive(Clone, Copy, Debug, Default)]
+struct Object {
+    /// The last step that wrote it.
+    write: u64,
+    /// The sum of the steps that have read it since.
+    readers: u64,
+}
+
+/// An object, and the version of it that a step found.
+pub(super) type Version = (u8, u64);
 
 /// What has happened so far.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     sum: u64,
-    /// The last event of each processor.
+    /// The last step of each processor.
     own: [u64; PROCESSORS_MAX],
-    /// The last event on each object.
-    last: [u64; 128],
-    due: u64,
-    guards: Guards,
+    objects: [Object; OBJECTS],
 }
 
 impl Default for History {
     fn default() -> Self {
-        History {
-            sum: 0,
-            own: [0; PROCESSORS_MAX],
-            last: [0; 128],
-            due: u64::MAX,
-            guards: Guards::default(),
-        }
+        History { sum: 0, own: [0; PROCESSORS_MAX], objects: [Object::default(); OBJECTS] }
     }
 }
 
 impl History {
-    /// An event follows.
-    pub(super) fn event(&mut self, event: &Event) {
-        let processor = usize::from(event.processor) % PROCESSORS_MAX;
-        let mut hash = EventHasher::default();
-        hash.write_u64(self.own[processor]);
-        hash.write_u64(
-            u64::from(event.processor) << 16
-                | u64::from(event.irql.0) << 8
-                | u64::from(event.depth),
-        );
-        hash.site(event.site);
-        event.kind.hash(&mut hash);
-        let objects = Objects::of(event);
-        for number in objects.numbers() {
-            hash.write_u64(self.last[number]);
-        }
-        let hash = mixed(hash.finish());
-        for number in objects.numbers() {
-            self.last[number] = hash;
-        }
-        self.own[processor] = hash;
-        self.sum = self.sum.wrapping_add(hash);
-        self.guards.event(event);
+    /// The same for equivalent histories, and only for these.
+    pub(super) const fn sum(&self) -> u64 {
+        self.sum
     }
 
-    /// A decision point follows: its processor has come one step further. If the device has acted since the last
-    /// point, or has been given something to do, that comes after all that was before it.
-    pub(super) fn point(&mut self, point: &Point) {
-        if point.due != self.due {
-            self.due = point.due;
-            let mut hash = EventHasher::default();
-            self.own.iter().for_each(|&own| hash.write_u64(own));
-            let all = mixed(hash.finish());
-            for own in &mut self.own {
-                *own = mixed(*own ^ all);
-            }
-            self.sum = self.sum.wrapping_add(all);
-        }
-        let own = &mut self.own[usize::from(point.processor) % PROCESSORS_MAX];
-        *own = mixed(*own ^ 0x9E37_79B9_7F4A_7C15);
-        if self.guards.point(point.processor) {
-            for number in Objects::MEMORY.numbers() {
-                *own = mixed(*own ^ self.last[number].rotate_left(1));
-                self.last[number] = *own;
-            }
-        }
-        self.sum = self.sum.wrapping_add(*own);
+    /// What a processor's next step follows from, beside what it touches.
+    pub(super) const fn own(&self, processor: u8) -> u64 {
+        self.own[processor as usize]
     }
 
-    /// What tells the state at a point from every other: its history, and what chooses who goes on.
-    pub(super) fn state(&self, point: &Point) -> u64 {
-        let mut hash = EventHasher::default();
-        hash.write_u64(self.sum);
-        hash.write_u64(point.time);
-        hash.write_u64(point.due);
-        hash.write_u64(
-            u64::from(point.preempted) << 32
-                | u64::from(point.processor) << 16
-                | u64::from(point.interrupts) << 8
-                | u64::from(point.processors),
-        );
-        mixed(hash.finish())
+    /// What a reader sees of an object.
+    pub(super) const fn seen(&self, object: u8) -> u64 {
+        self.objects[object as usize].write
+    }
+
+    /// What one sees who asks which interrupts are pending.
+    pub(super) fn pending_seen(&self) -> u64 {
+        self.all_seen(Objects::PENDING)
+    }
+
+    /// What a processor sees in its queue.
+    pub(super) fn queue_seen(&self, processor: u8) -> u64 {
+        self.all_seen(Objects::queue(processor))
+    }
+
+    fn all_seen(&self, objects: Objects) -> u64 {
+        objects.numbers().fold(0, |all, number| mixed(all ^ self.seen(number)))
+    }
+
+    /// What a step with this footprint finds.
+    pub(super) fn versions(&self, footprint: Footprint) -> Vec<Version> {
+        let read = footprint.reads.numbers().map(|number| (number, self.seen(number)));
+        let written = footprint.writes.numbers().map(|number| (number, self.version(number)));
+        read.chain(written).collect()
+    }
+
+    /// Whether a step with this footprint would find those versions.
+    pub(super) fn has(&self, footprint: Footprint, versions: &[Version]) -> bool {
+        let reads = footprint.reads.numbers().count();
+        let (read, written) = versions.split_at(reads);
+        read.iter().all(|&(number, version)| self.seen(number) == version)
+            && written.iter().all(|&(number, version)| self.version(number) == version)
+    }
+
+    fn version(&self, number: u8) -> u64 {
+        let object = &self.objects[usize::from(number)];
+        mixed(object.write ^ object.readers.rotate_left(17))
+    }
+
+    /// A step with that hash happens.
+    pub(super) fn add(&mut self, processor: u8, footprint: Footprint, step: u64) {
+        for number in footprint.reads.numbers() {
+            let object = &mut self.objects[usize::from(number)];
+            object.readers = object.readers.wrapping_add(step);
+        }
+        for number in footprint.writes.numbers() {
+            self.objects[usize::from(number)] = Object { write: step, readers: 0 };
+        }
+        self.own[usize::from(processor)] = step;
+        self.sum = self.sum.wrapping_add(step);
+    }
+
+    /// Something happens that comes after everything before it and before everything after it.
+    pub(super) fn add_barrier(&mut self, step: u64) {
+        self.objects = [Object { write: step, readers: 0 }; OBJECTS];
+        for (processor, own) in self.own.iter_mut().enumerate() {
+            *own = mixed(step ^ (processor as u64 + 1));
+        }
+        self.sum = step;
     }
 }
 
+/// The hash of what a step does: `from` stands for all that it follows from.
+pub(super) fn hash_of(from: impl IntoIterator<Item = u64>, events: &[Event]) -> u64 {
+    let mut hash = EventHasher::default();
+    from.into_iter().for_each(|number| hash.write_u64(number));
+    for event in events {
+        let place = u64::from(event.processor) << 16
+            | u64::from(event.irql.0) << 8
+            | u64::from(event.depth);
+        hash.write_u64(place);
+        hash.site(event.site);
+        event.kind.hash(&mut hash);
+    }
+    mixed(hash.finish())
+}
+
 /// Spreads every bit over all (the finish of SplitMix64).
-const fn mixed(mut z: u64) -> u64 {
+pub(super) const fn mixed(mut z: u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ z >> 31

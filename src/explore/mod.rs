@@ -7,43 +7,76 @@
 //!
 //! # Equivalent schedules
 //!
-//! Two schedules are equivalent if one becomes the other by swapping neighbouring pieces of different processors that
-//! do not depend on each other: then every processor does the same, in the same order, on the same data. Two reductions
-//! keep them from being run twice:
+//! A *step* is what a processor does between two places where it can lose the processor. Two steps *depend* on each other
+//! if they are of one processor or if one writes what the other touches (`footprint`, `context`). Two schedules are equivalent
+//! (of one Mazurkiewicz class) if one becomes the other by swapping neighbouring steps that do not depend on each other:
+//! then every step does the same in both, finds the same, and says the same to the rules.
 //!
-//! - A state that was reached before, with no more departures than now, is not branched from again. A state is told by
-//!   its history, as in Musuvathi and Qadeer, "Partial-Order Reduction for Context-Bounded State Exploration"
-//!   (<https://www.microsoft.com/en-us/research/publication/partial-order-reduction-for-context-bounded-state-exploration/>):
-//!   the happens-before graph of its events, hashed so that the order of independent ones does not show
-//!   (`history`).
-//! - A switch is not moved over a piece that does nothing but take or give back locks which the other processor does
-//!   not touch before it returns; only what can happen to the other processor meanwhile is tried again (`swap`).
+//! Every schedule within the bound is considered, and one of each class is run:
 //!
-//! What depends on what (`footprint`) errs on the side of dependence: anything that is not a lock, and every act of the
-//! device, depends on everything of its kind; and what a driver does without holding a lock may touch whatever else is done
-//! without one. One assumption is left: memory that a driver touches while it holds locks is guarded by one of them. [`Bound::every_point`] makes no use of any of this, and of the assumption neither.
+//! 1. What a step does follows from the step before it on its processor and from the last steps on what it touches. So
+//!    what a run has shown is known for every order in which that is the same (`model`), and a schedule whose steps are
+//!    all known can be followed to its end without being run (`reduced`). Every run ends where all processors have come to rest, which follows from
+//!    everything; so a schedule is followed to its end only if an equivalent one was run. A run brings a class that no run
+//!    has shown before, or, in rare cases, only the answer who can go on in a state that no run has been in.
+//! 2. A state that was reached before, with no more departures than now, is not branched from again. A state is the
+//!    history that leads to it (`history`), the time, and what chooses who goes on.
+//!
+//! Why not sleep sets or dynamic partial-order reduction: both leave out a schedule because another one of its class
+//! will be run, and under a bound that one may have too many departures. What makes up for it (conservative
+//! backtracking points: Coons, Musuvathi and McKinley, "Bounded Partial-Order Reduction", 2013,
+//! <https://doi.org/10.1145/2509136.2509556>) runs classes several times. Here the bound is met exactly, since no schedule within
+//! it is passed over unseen, and the price is that following takes time, too: about as much as a run of as many steps.
+//!
+//! # What it rests on
+//!
+//! - Locks, STOR_DPC objects and each processor's queue of DPCs are objects of their own; everything else of StorPort's is one
+//!   object, which every other DDI and every callback but DPCs writes. When something lowers the IRQL it reads the
+//!   processor's queue, since it lets in what waits there.
+//! - An interrupt is delivered at a point of its processor and belongs to its steps, so it commutes with other
+//!   processors' steps alone; to look for interrupts is to read what is pending. What the device and the timers do depends on
+//!   the time, so it comes after everything before it and before everything after it. So does what tells the driver the
+//!   time, or when the processors come to rest.
+//! - What a driver does without holding a lock may touch any memory ([`Memory`] says where that is known better). One
+//!   assumption is left: memory that a driver touches while it holds locks is guarded by one of them.
+//!   [`Bound::every_point`] makes no use of any of this.
+//! - A finding follows from its class. Rules are folds over all events, but over the same steps with the same causes.
+//!
+//! A footprint that leaves something out does not go unnoticed for long: a step that does something else than before,
+//! although nothing has changed that it was known to depend on, ends the reduction, and every schedule is run
+//! ([`Exploration::surprised`]). Tests compare the bugs and the classes that are shown with those of every schedule
+//! within the bound, on random programs.
 
+mod context;
 mod draw;
+mod every;
 mod footprint;
 mod history;
+mod model;
 mod node;
-mod swap;
+mod reduced;
+mod world;
 
-use std::collections::HashSet;
+pub use footprint::Memory;
 
-use crate::event::{Event, Point};
+use crate::event::{Event, Mark, PROCESSORS_MAX, Point};
 use crate::harness::Harness;
 use crate::rules::Finding;
-use crate::scenario::{Decision, Scenario};
+use crate::scenario::{Decision, Policy, Scenario, Step};
 pub use draw::{Lot, draw};
-use history::History;
-use node::Node;
-use swap::{Back, Piece, Swaps};
+use model::Model;
+use reduced::Memo;
 
 /// What can be explored: something that runs scenarios and can be observed.
 pub trait Subject {
     /// Runs a scenario, with its events recorded and its points observed.
     fn observe(&mut self, scenario: &Scenario) -> Sight<'_>;
+
+    /// What its driver does in this scenario with memory that processors share.
+    fn memory(&self, scenario: &Scenario) -> Memory {
+        let _ = scenario;
+        Memory::Anything
+    }
 
     /// Told by [`draw`], before the one run of which it wants events and points, and after it. Of other runs it looks
     /// at findings only, and they are faster without.
@@ -59,8 +92,25 @@ pub struct Sight<'a> {
     pub findings: &'a [Finding],
     /// Its events.
     pub events: &'a [Event],
-    /// Its decision points, each with the number of events before it.
-    pub points: &'a [(Point, u32)],
+    /// Its decision points and picks, each with the number of events before it.
+    pub marks: &'a [(Mark, u32)],
+}
+
+impl Sight<'_> {
+    /// The decision points, each with the number of events before it.
+    #[must_use]
+    pub fn points(&self) -> Vec<(Point, u32)> {
+        points(self.marks)
+    }
+}
+
+/// The decision points among marks.
+pub(crate) fn points(marks: &[(Mark, u32)]) -> Vec<(Point, u32)> {
+    let point = |&(mark, before): &(Mark, u32)| match mark {
+        Mark::Point(point) => Some((point, before)),
+        Mark::Pick(_) => None,
+    };
+    marks.iter().filter_map(point).collect()
 }
 
 impl Subject for Harness {
@@ -68,6 +118,15 @@ impl Subject for Harness {
     fn observe(&mut self, scenario: &Scenario) -> Sight<'_> {
         self.run(scenario);
         self.sight()
+    }
+
+    fn memory(&self, scenario: &Scenario) -> Memory {
+        let counts = |step: &Step| match step {
+            Step::Script(call) => footprint::only_counts(call),
+            _ => true,
+        };
+        let is_known = self.plays_scripts() && scenario.steps.iter().all(counts);
+        if is_known { Memory::Counters } else { Memory::Anything }
     }
 
     fn watch(&mut self, on: bool) {
@@ -99,13 +158,16 @@ pub struct Exploration {
     pub outcome: Outcome,
     /// Schedules that were run, each once.
     pub schedules: u64,
-    /// Schedules that were not run because they are equivalent to one that was.
+    /// Schedules that were followed and not run, because an equivalent one was.
     pub equivalent: u64,
     /// States that were not branched from because an equivalent one was.
     pub known_states: u64,
     /// Places of departures that no scenario can say: more than 256 points after the one before, with no point between
     /// them where a decision changes nothing.
     pub out_of_reach: u64,
+    /// A step did something else than before although nothing that it was known to depend on had changed, so that
+    /// equivalent schedules could not be told and every one was run.
+    pub surprised: bool,
 }
 
 /// How an exploration ended.
@@ -142,15 +204,14 @@ pub fn explore<S: Subject>(
 ) -> Exploration {
     let mut explorer = Explorer {
         subject,
-        scenario: Scenario { schedule: Vec::new(), ..scenario.clone() },
+        scenario: Scenario { schedule: Vec::new(), policy: Policy::Recorded, ..scenario.clone() },
         bound,
         wanted,
         progress,
         departures: 0,
-        states: HashSet::new(),
         tally: Exploration::default(),
     };
-    if let Err(end) = explorer.every_level() {
+    if let Err(end) = explorer.explore() {
         explorer.tally.outcome = end;
     }
     explorer.tally
@@ -167,104 +228,26 @@ struct Explorer<'a, S> {
     progress: &'a mut dyn FnMut(u64),
     /// Departures of the schedules that are run now.
     departures: usize,
-    /// Histories of the states that were branched from.
-    states: HashSet<u64>,
     tally: Exploration,
 }
 
 impl<S: Subject> Explorer<'_, S> {
-    fn every_level(&mut self) -> Ended<()> {
-        let mut level = vec![Node::root()];
-        self.run(&[])?;
-        for departures in 1..=self.bound.departures {
-            if level.is_empty() {
-                break;
-            }
-            self.departures = departures;
-            let is_last = departures == self.bound.departures;
-            let mut next = Vec::new();
-            for node in level {
-                self.branch(&node, is_last, &mut next)?;
-            }
-            level = next;
+    /// Runs one schedule of each class, or every one if that cannot be told.
+    fn explore(&mut self) -> Ended<()> {
+        if self.bound.every_point {
+            return self.every_point();
         }
-        Ok(())
-    }
-
-    /// Runs every schedule that has one more departure than `node`.
-    fn branch(&mut self, node: &Node, is_last: bool, next: &mut Vec<Node>) -> Ended<()> {
-        let (events, points) = {
-            self.scenario.schedule.clone_from(&node.schedule);
-            let sight = self.subject.observe(&self.scenario);
-            (sight.events.to_vec(), sight.points.to_vec())
-        };
-        let end = if self.bound.every_point {
-            points.len()
-        } else {
-            node.end(&points).min(self.first_known(node, &events, &points))
-        };
-        let mut swaps = Swaps::new(!self.bound.every_point);
-        let last = node.next.checked_sub(1).filter(|_| !self.bound.every_point);
-        let pieces = Piece::all(&events, &points);
-        let mut back = last.and_then(|last| Back::of(&points, &pieces, last));
-        for at in node.next..end {
-            if let Some(back) = &mut back {
-                back.comes_to(&events, &points[at]);
-            }
-            for choice in 0..points[at].0.choices() {
-                if node.leaves_out(&points[at].0, choice) {
-                    continue;
-                }
-                if back.as_ref().is_some_and(|back| back.is_equivalent(&points[at].0, choice)) {
-                    self.tally.equivalent += 1;
-                    continue;
-                }
-                let Some(child) = node.child(&points, at, choice) else {
-                    self.tally.out_of_reach += 1;
-                    continue;
-                };
-                if let Some(excursion) = swaps.equivalent(&points, at, choice, &pieces[at]) {
-                    self.tally.equivalent += 1;
-                    // The same but for what can happen inside the excursion, other than its end.
-                    if !is_last && (excursion.has_others || self.scenario.setup.processors > 2) {
-                        next.push(child.inside_only(points[at].0.processor));
-                    }
-                    continue;
-                }
-                let excursion = self.run_watched(&child.schedule, at)?;
-                swaps.note(&points, at, choice, excursion);
-                if !is_last {
-                    next.push(child);
-                }
-            }
+        let mut memo = Memo::new(Model::new(self.subject.memory(&self.scenario)));
+        let result = self.classes(&mut memo);
+        if !memo.is_surprised() || matches!(result, Err(Outcome::Found(_))) {
+            return result;
         }
-        Ok(())
+        self.tally = Exploration { surprised: true, ..Exploration::default() };
+        self.every_point()
     }
 
-    /// The first point after the node's last departure whose state was branched from before. From there on everything
-    /// was, or will be, tried elsewhere.
-    fn first_known(&mut self, node: &Node, events: &[Event], points: &[(Point, u32)]) -> usize {
-        let mut history = History::default();
-        let mut told = 0;
-        for (at, (point, before)) in points.iter().enumerate() {
-            let before = *before as usize;
-            events[told..before].iter().for_each(|event| history.event(event));
-            told = before;
-            history.point(point);
-            if at >= node.next && !self.states.insert(history.state(point)) {
-                self.tally.known_states += 1;
-                return at;
-            }
-        }
-        points.len()
-    }
-
-    fn run(&mut self, schedule: &[Decision]) -> Ended<()> {
-        self.run_watched(schedule, usize::MAX).map(|_| ())
-    }
-
-    /// Runs a schedule; what happens away from the processor that departs at point `at`, until it goes on.
-    fn run_watched(&mut self, schedule: &[Decision], at: usize) -> Ended<swap::Excursion> {
+    /// Runs a schedule, and shows it.
+    fn run(&mut self, schedule: &[Decision], show: impl FnOnce(Sight<'_>)) -> Ended<()> {
         if self.tally.schedules >= self.bound.schedules {
             return Err(Outcome::Spent);
         }
@@ -275,13 +258,22 @@ impl<S: Subject> Explorer<'_, S> {
         self.scenario.schedule.clear();
         self.scenario.schedule.extend_from_slice(schedule);
         let sight = self.subject.observe(&self.scenario);
-        match sight.findings.iter().find(|finding| (self.wanted)(finding)) {
-            Some(finding) => {
-                let (scenario, departures) = (self.scenario.clone(), self.departures);
-                Err(Outcome::Found(Box::new(Found { scenario, finding: *finding, departures })))
-            }
-            None => Ok(swap::Excursion::of(sight.events, sight.points, at)),
+        if let Some(finding) = sight.findings.iter().find(|finding| (self.wanted)(finding)) {
+            let (scenario, departures) = (self.scenario.clone(), self.departures);
+            return Err(Outcome::Found(Box::new(Found {
+                scenario,
+                finding: *finding,
+                departures,
+            })));
         }
+        show(sight);
+        Ok(())
+    }
+
+    /// Processors of the machine.
+    fn processors(&self) -> u8 {
+        let setup = &self.scenario.setup;
+        if setup.dump { 1 } else { setup.processors.clamp(1, PROCESSORS_MAX as u8) }
     }
 }
 

@@ -1,7 +1,11 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::harness::BuiltIn;
 use crate::scenario::{codec, text};
 
+const NVME_FIRST_LIGHT: &str = include_str!("../../examples/scenarios/nvme-first-light.ron");
+const NVME_MESSAGES: &str = include_str!("../../examples/scenarios/nvme-few-messages.ron");
 const TWO_LOCKS: &str = include_str!("../../examples/scenarios/run-deadlock-broken.ron");
 
 fn bound(departures: usize, every_point: bool) -> Bound {
@@ -45,52 +49,128 @@ fn observing_a_run_does_not_change_it() {
     for harness in [&mut observed, &mut plain] {
         harness.hash_events(true);
     }
-    for _ in 0..300 {
+    for _ in 0..40 {
         let scenario = codec::decode(&inputs.bytes(700));
         assert_eq!(observed.run(&scenario), plain.run(&scenario));
     }
 }
 
-/// What the reductions leave out shows nothing new: what the runs within the bound break is the same with and without
-/// them. `calls` lines of script for several callbacks take and give back locks at random; some hang, some do not.
-fn compare(seed: u64, departures: usize, processors: u8, scenarios: usize) {
-    let mut inputs = Inputs(seed);
-    let mut harness = harness();
-    let (mut all, mut fewer, mut compared, mut varied) = (0, 0, 0, 0);
-    for _ in 0..scenarios {
-        let scenario = inputs.lock_program(processors);
-        let mut bugs = |every_point| {
-            let found = std::cell::RefCell::new(std::collections::BTreeSet::new());
-            let note = |finding: &Finding| {
-                let locks = format!("{:?}", finding.locks);
-                found.borrow_mut().insert((finding.id(), locks, finding.processor));
-                false
-            };
-            let bound = Bound { departures, schedules: 20_000, every_point };
-            let exploration = run(&mut harness, &scenario, bound, &note);
-            let complete = matches!(exploration.outcome, Outcome::Complete);
-            complete.then(|| (found.into_inner(), exploration.schedules))
-        };
-        let (Some(every), Some(reduced)) = (bugs(true), bugs(false)) else { continue };
-        assert_eq!(every.0, reduced.0, "{}", text::write(&scenario));
-        all += every.1;
-        fewer += reduced.1;
-        compared += 1;
-        varied += usize::from(every.0.len() > 1);
+/// What an exploration of every schedule shows: the bugs, and a number for each class of equivalent schedules.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Shown {
+    bugs: BTreeSet<(u64, String, u8)>,
+    classes: BTreeSet<u64>,
+}
+
+/// A harness that notes what its runs show.
+struct Noted<'a> {
+    harness: &'a mut Harness,
+    model: Model,
+    shown: Shown,
+}
+
+impl<'a> Noted<'a> {
+    fn new(harness: &'a mut Harness, scenario: &Scenario) -> Noted<'a> {
+        let model = Model::new(Subject::memory(harness, scenario));
+        Noted { harness, model, shown: Shown::default() }
     }
-    println!("{compared} programs, {varied} with several bugs: {fewer} schedules of {all}");
-    assert!(2 * compared > scenarios && varied > 0, "{compared} compared, {varied} varied");
-    assert!(fewer < all, "{fewer} of {all}");
+}
+
+impl Subject for Noted<'_> {
+    fn observe(&mut self, scenario: &Scenario) -> Sight<'_> {
+        let processors = scenario.setup.processors;
+        let sight = Subject::observe(self.harness, scenario);
+        let class = self.model.learn(sight, &scenario.schedule, processors);
+        self.shown.classes.insert(class);
+        for finding in sight.findings {
+            let locks = format!("{:?}", finding.locks);
+            self.shown.bugs.insert((finding.id(), locks, finding.processor));
+        }
+        sight
+    }
+
+    fn memory(&self, scenario: &Scenario) -> Memory {
+        Subject::memory(self.harness, scenario)
+    }
+}
+
+/// Explorations that were compared.
+#[derive(Debug, Default)]
+struct Compared {
+    scenarios: usize,
+    /// Of these, the ones that show several bugs.
+    varied: usize,
+    /// Schedules within the bound.
+    every: u64,
+    classes: u64,
+    /// Schedules that were run instead.
+    run: u64,
+}
+
+impl Compared {
+    /// The reduced exploration shows what the runs of every schedule show, and runs every class of equivalent schedules
+    /// that they do. Nothing is compared if there are too many.
+    fn compare(&mut self, harness: &mut Harness, scenario: &Scenario, departures: usize) {
+        let mut shown = |every_point| {
+            let mut noted = Noted::new(harness, scenario);
+            let bound = Bound { departures, schedules: 20_000, every_point };
+            let end = explore(&mut noted, scenario, bound, &|_| false, &mut |_| {});
+            assert_eq!(noted.model.surprises, 0, "{}", text::write(scenario));
+            assert!(!end.surprised, "{}", text::write(scenario));
+            let complete = matches!(end.outcome, Outcome::Complete);
+            complete.then_some((noted.shown, end.schedules))
+        };
+        let (Some(every), Some(reduced)) = (shown(true), shown(false)) else { return };
+        assert_eq!(every.0, reduced.0, "{}", text::write(scenario));
+        self.scenarios += 1;
+        self.varied += usize::from(every.0.bugs.len() > 1);
+        self.every += every.1;
+        self.classes += every.0.classes.len() as u64;
+        self.run += reduced.1;
+    }
+
+    fn lock_programs(&mut self, seed: u64, departures: usize, processors: u8, count: usize) {
+        let (mut inputs, mut harness) = (Inputs(seed), harness());
+        for _ in 0..count {
+            self.compare(&mut harness, &inputs.lock_program(processors), departures);
+        }
+        println!("{self:?}");
+        assert!(2 * self.scenarios > count && self.varied > 0 && self.run < self.every, "{self:?}");
+        assert!(self.run <= self.classes + self.classes / 50, "{self:?}");
+    }
 }
 
 #[test]
-fn equivalent_schedules_of_two_processors_show_the_same_bugs() {
-    compare(11, 3, 2, 30);
+fn each_class_of_schedules_of_two_processors_is_run_once() {
+    Compared::default().lock_programs(11, 3, 2, 20);
 }
 
 #[test]
-fn equivalent_schedules_of_three_processors_show_the_same_bugs() {
-    compare(13, 2, 3, 30);
+fn each_class_of_schedules_of_three_processors_is_run_once() {
+    Compared::default().lock_programs(13, 2, 3, 8);
+}
+
+/// With interrupts, a device, timers and whatever else there is.
+#[test]
+fn schedules_of_the_nvme_core_that_come_to_the_same_are_told() {
+    let mut compared = Compared::default();
+    let mut harness = Harness::alone(BuiltIn::Nvme);
+    prepare(&mut harness, true);
+    for line in [NVME_FIRST_LIGHT, NVME_MESSAGES] {
+        compared.compare(&mut harness, &text::read(line.as_bytes()).unwrap(), 1);
+    }
+    println!("{compared:?}");
+    assert!(compared.scenarios == 2 && compared.run <= compared.classes, "{compared:?}");
+}
+
+#[test]
+fn schedules_of_any_scenario_that_come_to_the_same_are_told() {
+    let (mut inputs, mut harness, mut compared) = (Inputs(5), harness(), Compared::default());
+    for _ in 0..40 {
+        compared.compare(&mut harness, &codec::decode(&inputs.bytes(700)), 2);
+    }
+    println!("{compared:?}");
+    assert!(compared.scenarios > 30 && compared.run <= compared.classes, "{compared:?}");
 }
 
 /// Random bytes, the same everywhere.

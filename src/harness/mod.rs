@@ -16,7 +16,7 @@ use std::ptr;
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
-use crate::event::{Event, Flow, Point, Sink};
+use crate::event::{Event, Flow, Mark, Pick, Point, Sink};
 use crate::machine::mutation::Mutation;
 use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
@@ -56,8 +56,8 @@ pub struct Watch {
     events: u64,
     hash: Option<EventHasher>,
     recorded: Option<Vec<Event>>,
-    /// Points passed, each with the number of events before it.
-    points: Vec<(Point, u32)>,
+    /// Points passed and processors picked, each with the number of events before it.
+    marks: Vec<(Mark, u32)>,
 }
 
 impl Watch {
@@ -69,7 +69,7 @@ impl Watch {
             events: 0,
             hash: None,
             recorded: None,
-            points: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -87,7 +87,7 @@ impl Watch {
             recorded.clear();
             recorded.shrink_to(RECORDED);
         }
-        self.points.clear();
+        self.marks.clear();
     }
 }
 
@@ -103,7 +103,11 @@ impl Sink for Watch {
     }
 
     fn passes(&mut self, point: &Point) {
-        self.points.push((*point, self.events as u32));
+        self.marks.push((Mark::Point(*point), self.events as u32));
+    }
+
+    fn picks(&mut self, pick: &Pick) {
+        self.marks.push((Mark::Pick(*pick), self.events as u32));
     }
 }
 
@@ -304,8 +308,8 @@ impl Harness {
     }
 
     /// The decision points of the last run, if it was observed, each with the number of events before it.
-    pub fn points(&mut self) -> &[(Point, u32)] {
-        &self.machine.sink().points
+    pub fn points(&mut self) -> Vec<(Point, u32)> {
+        crate::explore::points(&self.machine.sink().marks)
     }
 
     /// Runs the scenario that the bytes say; any bytes say one.
@@ -373,13 +377,18 @@ impl Harness {
         self.machine.sink().recorded.as_deref().unwrap_or_default()
     }
 
+    /// Whether its driver is the puppet.
+    pub(crate) const fn plays_scripts(&self) -> bool {
+        matches!(self.driver, Loaded::Puppet)
+    }
+
     /// All that is known of the last run.
     pub(crate) fn sight(&mut self) -> crate::explore::Sight<'_> {
         let watch = self.machine.sink();
         crate::explore::Sight {
             findings: watch.checker.findings(),
             events: watch.recorded.as_deref().unwrap_or_default(),
-            points: &watch.points,
+            marks: &watch.marks,
         }
     }
 

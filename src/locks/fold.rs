@@ -82,7 +82,8 @@ struct TakeKey {
     routine: Option<Routine>,
     lock: Node,
     by: &'static str,
-    irqls: (Irql, Irql),
+    /// Before and after, every device level as one.
+    levels: (Irql, Irql),
     holding: BTreeSet<Node>,
 }
 
@@ -90,6 +91,7 @@ struct TakeKey {
 struct Taken {
     times: u64,
     waited: u64,
+    irqls: (BTreeSet<Irql>, BTreeSet<Irql>),
     places: BTreeSet<Place>,
 }
 
@@ -247,12 +249,14 @@ impl Fold {
                 routine,
                 lock: self.node(lock),
                 by: words::by(api).trim_start_matches(" by "),
-                irqls: (event.irql, irql),
+                levels: (level(event.irql), level(irql)),
                 holding: processor.held.iter().map(|held| self.node(held.lock)).collect(),
             };
             let taken = self.takes.entry(key).or_default();
             taken.times += 1;
             taken.waited += u64::from(contended);
+            taken.irqls.0.insert(event.irql);
+            taken.irqls.1.insert(irql);
             taken.places.insert(party.1);
             for nesting in nestings(processor, lock, party) {
                 self.orders.add(nesting, input);
@@ -370,13 +374,22 @@ impl TakeKey {
         Take {
             lock: self.lock.name(),
             by: self.by,
-            from_irql: self.irqls.0.to_string(),
-            to_irql: self.irqls.1.to_string(),
+            from_irql: irqls(&taken.irqls.0),
+            to_irql: irqls(&taken.irqls.1),
             holding: set(self.holding.iter().copied()),
             times: taken.times,
             waited: taken.waited,
             sites: names(taken.places.iter().copied()).into_iter().take(PLACES_MAX).collect(),
         }
+    }
+}
+
+/// The level of a message depends on its number: which one it is makes no difference.
+fn level(irql: Irql) -> Irql {
+    if (Irql::DEVICE_LOWEST..=Irql::DEVICE_HIGHEST).contains(&irql) {
+        Irql::DEVICE_LOWEST
+    } else {
+        irql
     }
 }
 

@@ -12,7 +12,7 @@ use crate::report::words::microseconds;
 
 const STYLE: &str = "<style>\
 svg.graph { width: 640px; } .graph circle.badge { stroke: var(--arrow); }\
-.good { color: var(--dpc); } .bad { color: var(--mark); font-weight: 600; }\
+.wide td code { white-space: nowrap; } .good { color: var(--dpc); } .bad { color: var(--mark); font-weight: 600; }\
 </style>\n";
 
 /// The page.

@@ -7,12 +7,12 @@
 //! adapter is stopped, and the run was quiet.
 
 use super::arena::Stack;
-use super::deferred::Task;
+use super::deferred::{Deferred, Task};
 use super::port::Port;
 use super::processor::{Fiber, Status, fiber};
 use super::schedule::numbers;
 use super::state::{End, Phase, State};
-use crate::event::{Kind, PROCESSORS_MAX, Sink, Site};
+use crate::event::{Kind, PROCESSORS_MAX, Pick, Sink, Site};
 
 /// How often one run may look for a processor to go on with: as the decision budget, but for work that
 /// passes no decision point.
@@ -60,6 +60,7 @@ impl<S: Sink> State<S> {
     /// The processor to resume; `None` when the run has ended.
     fn pick(&mut self) -> Option<usize> {
         if let Some(chosen) = self.schedule_next.take() {
+            self.tell_pick(Some(usize::from(chosen)), true);
             return Some(usize::from(chosen));
         }
         loop {
@@ -68,8 +69,10 @@ impl<S: Sink> State<S> {
                 self.hang();
                 return None;
             }
-            if let Some(processor) = self.ranked().or_else(|| self.latest()) {
-                return Some(processor);
+            let next = self.ranked().or_else(|| self.latest());
+            self.tell_pick(next, false);
+            if next.is_some() {
+                return next;
             }
             if !self.advance() {
                 return None;
@@ -78,6 +81,34 @@ impl<S: Sink> State<S> {
                 return None;
             }
         }
+    }
+
+    /// Tells the sink which processor goes on, in a run that is observed.
+    fn tell_pick(&mut self, next: Option<usize>, forced: bool) {
+        if !self.schedule.observed {
+            return;
+        }
+        let is_waiting = |p: usize| matches!(self.processors[p].status, Status::Waiting(_));
+        let is_dpc = |entry| matches!(entry, Deferred::Dpc(_));
+        let has_port_work = |p: usize| {
+            let processor = &self.processors[p];
+            !processor.tasks.is_empty() || !processor.deferred.iter().all(is_dpc)
+        };
+        let those = |is: &dyn Fn(usize) -> bool| {
+            (0..self.processor_count).filter(|&p| is(p)).fold(0, |all, p| all | 1 << p)
+        };
+        let waiting = those(&is_waiting);
+        let pick = Pick {
+            time: self.time,
+            due: self.due,
+            next: next.map(|next| next as u8),
+            forced,
+            waiting,
+            granted: self.locks.movable() & waiting,
+            working: self.idle_with_work(),
+            port_work: those(&has_port_work),
+        };
+        self.sink.picks(&pick);
     }
 
     /// A processor that can move: what was preempted last, else the first idle one with work.

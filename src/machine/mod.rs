@@ -25,7 +25,8 @@
 //!
 //! Discipline that makes the `unsafe` of this module sound: state is reached only inside `Port::with`,
 //! whose closure neither calls the driver nor switches processors; so no reference to it lives across
-//! either.
+//! either. Taking and giving a lock reach it by `Port::state` and keep to the same, because they must be inlined as a
+//! whole.
 
 mod adapter;
 mod arena;

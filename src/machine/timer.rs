@@ -234,6 +234,50 @@ impl<S: Sink> State<S> {
         StorStatus::SUCCESS
     }
 
+    /// When a time that a driver gives is over; 0 is never.
+    fn in_microseconds(&self, microseconds: u64) -> u64 {
+        match microseconds {
+            0 => u64::MAX,
+            n => self.time.saturating_add(n.saturating_mul(1_000)),
+        }
+    }
+
+    /// RequestTimerCall.
+    pub(super) fn request_timer_call(&mut self, routine: Option<HwTimer>, microseconds: u32) {
+        let due = self.in_microseconds(microseconds.into());
+        self.timers.set_call(routine, due, self.current as u8);
+        self.refresh_due();
+    }
+
+    /// StorPortInitializeTimer.
+    pub(super) fn initialize_timer(&mut self, timer: &mut *mut c_void) -> StorStatus {
+        let fails = self.setup.failures.timer_and_worker;
+        let handle = if fails { None } else { self.timers.allocate_timer() };
+        *timer = handle.unwrap_or(std::ptr::null_mut());
+        handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
+    }
+
+    /// StorPortRequestTimer.
+    pub(super) fn request_timer(
+        &mut self,
+        timer: *mut c_void,
+        call: (HwTimerEx, *mut c_void),
+        microseconds: u64,
+    ) -> StorStatus {
+        let due = self.in_microseconds(microseconds);
+        let status = self.timers.set_timer(timer, call, due, self.current as u8);
+        self.refresh_due();
+        status
+    }
+
+    /// StorPortInitializeWorker.
+    pub(super) fn initialize_worker(&mut self, worker: &mut *mut c_void) -> StorStatus {
+        let fails = self.setup.failures.timer_and_worker;
+        let handle = if fails { None } else { self.timers.allocate_worker() };
+        *worker = handle.unwrap_or(std::ptr::null_mut());
+        handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
+    }
+
     /// Does what is due now: the device's work, and timers into their processors' queues.
     pub(super) fn run_due(&mut self) {
         while self.time >= self.due {

@@ -13,12 +13,46 @@
 //! | [`hunt`] | the campaign against one mutant |
 //! | [`worker`], [`crew`] | child processes that run the driver, and the parent that asks them |
 //! | [`journal`] | what has been hunted, on disk, to go on with |
+//! | [`argued`] | survivors that are argued to be no mistakes |
 //! | [`report`] | what came of it, as data, text and a page |
+//!
+//! # What kills
+//!
+//! The rule of an error that the driver does not break by itself, in no run of the survey and not in the same scenario;
+//! a crash, a hang and a lost request are such rules too. A mutant whose worker dies, runs for ever without a call
+//! or asks for memory beyond all reason is killed by that, and the next worker goes on. A mutant that breaks only the
+//! rule of a warning is *warned*, and counts as killed in the score, in a column of its own: a copied handle of the
+//! Interrupt lock, for instance, which is no queued lock, so that this run survives it.
+//!
+//! # What a score means
 //!
 //! The score says how good rules, corpus and search are on this driver; a survivor is a mistake that the author could
 //! make and nobody here would tell him. What each operator does stands with
-//! [`Operator`](crate::machine::mutation::Operator).
+//! [`Operator`](crate::machine::mutation::Operator); what is equivalent by construction, and why, with [`plan`].
+//!
+//! Locks that are left out or moved where no call of StorPort's lies between them and what they guard break no rule of
+//! locks: only data races show them. So hunts look for races; without (`--no-races`) nearly all of those survive. In a
+//! compiled driver races are seen if it was built with the instrumentation for it (`examples/c-miniport/build
+//! --memory`), and without it such mutants are a gap.
+//!
+//! # What survives in the NVMe core
+//!
+//! Argued to be no mistakes, in `argued/nvme.ron`, and hunted all the same:
+//!
+//! | where | mutants | why |
+//! | --- | --- | --- |
+//! | `queue.set_open(port, true)` | lock left out, moved, another | one atomic store, which readers read once |
+//! | `queue.start(..)` | the same | a closed queue is nobody else's; opening it publishes what was written |
+//!
+//! Gaps, which only a longer hunt or a better model closes:
+//!
+//! | where | mutants | why |
+//! | --- | --- | --- |
+//! | `mask_line`, `unmask_line` | lock left out, moved, another in HwStorDpcRoutine | flag and mask register are atomic each, so there is no race; that they disagree shows only if the line interrupts just then, and then as an interrupt that nobody claims, which no rule forbids |
+//! | `service_batch`, `flush` | lock left out in HwStorAdapterControl | StorPort calls it when all is quiet; a DPC of the same queue must still run on another processor, which needs a surprise removal at that moment |
+//! | the state machine's `submit` | released before the doorbell | the admin queue has one other user, an abort, and it finds nothing to abort while the state machine runs |
 
+pub mod argued;
 pub mod crew;
 pub mod hunt;
 pub mod journal;

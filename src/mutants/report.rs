@@ -24,8 +24,10 @@ pub enum Fate {
     Warned,
     /// It broke nothing.
     Survived,
-    /// It is no mistake.
+    /// It is no mistake, by construction.
     Equivalent,
+    /// It broke nothing, and somebody argues that it is no mistake.
+    Argued,
     /// It was not hunted to the end.
     Open,
 }
@@ -37,6 +39,7 @@ impl Fate {
             Fate::Warned => "warned",
             Fate::Survived => "SURVIVED",
             Fate::Equivalent => "equivalent",
+            Fate::Argued => "argued",
             Fate::Open => "open",
         }
     }
@@ -52,23 +55,27 @@ pub struct Row {
     pub what: String,
     /// What came of it.
     pub fate: Fate,
+    /// Why it is no mistake if it survives, as somebody argues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argued: Option<String>,
     /// The hunt, if there was one.
     pub trail: Option<Trail>,
 }
 
 impl Row {
-    /// A mutant and its hunt.
+    /// A mutant, its hunt, and why it is no mistake if it survives, if somebody argues so.
     #[must_use]
-    pub fn new(mutant: Mutant, trail: Option<Trail>) -> Row {
+    pub fn new(mutant: Mutant, trail: Option<Trail>, argued: Option<String>) -> Row {
         let kill = trail.as_ref().map(|trail| trail.kill.as_ref().map(|kill| kill.severity));
         let fate = match (&mutant.equivalent, kill) {
             (Some(_), _) => Fate::Equivalent,
             (None, None) => Fate::Open,
+            (None, Some(None)) if argued.is_some() => Fate::Argued,
             (None, Some(None)) => Fate::Survived,
             (None, Some(Some(Severity::Warning))) => Fate::Warned,
             (None, Some(Some(Severity::Error))) => Fate::Killed,
         };
-        Row { what: mutant.mutation.operator.to_string(), mutant, fate, trail }
+        Row { what: mutant.mutation.operator.to_string(), mutant, fate, argued, trail }
     }
 
     /// Why, in a few words: the rule and how soon, how long in vain, or the reason.
@@ -80,10 +87,13 @@ impl Row {
             (None, Some(Trail { kill: Some(kill), .. })) => {
                 let way = if kill.by_corpus { ", in the corpus" } else { "" };
                 let runs = counted(kill.runs, "run");
-                format!("{} after {runs}, {}{way}", kill.rule, seconds(kill.ms))
+                let refuted =
+                    if self.argued.is_some() { "; that refutes the argument" } else { "" };
+                format!("{} after {runs}, {}{way}{refuted}", kill.rule, seconds(kill.ms))
             }
             (None, Some(Trail { runs, ms, .. })) => {
-                format!("{}, {}", counted(*runs, "run"), seconds(*ms))
+                let argued = self.argued.iter().fold(String::new(), |_, why| format!(": {why}"));
+                format!("{}, {}{argued}", counted(*runs, "run"), seconds(*ms))
             }
         }
     }
@@ -102,8 +112,10 @@ pub struct Report {
     pub warned: usize,
     /// Mutants that broke nothing.
     pub survived: usize,
-    /// Mutants that are no mistakes.
+    /// Mutants that are no mistakes, by construction.
     pub equivalent: usize,
+    /// Mutants that broke nothing, and are argued to be no mistakes.
+    pub argued: usize,
     /// Mutants that were not hunted to the end.
     pub open: usize,
     /// Killed and warned of those that were hunted, in percent.
@@ -131,6 +143,7 @@ impl Report {
             warned,
             survived,
             equivalent: count(Fate::Equivalent),
+            argued: count(Fate::Argued),
             open: count(Fate::Open),
             score,
             mutants,
@@ -150,6 +163,7 @@ impl Report {
             (self.warned, "only warned of"),
             (self.survived, "survived"),
             (self.equivalent, "equivalent"),
+            (self.argued, "argued to be equivalent"),
             (self.open, "not hunted"),
         ];
         for (count, what) in counts {
@@ -177,10 +191,12 @@ impl Report {
             }
         }
         line("");
-        line("                                      killed warned survived equivalent");
+        line("                                      killed warned survived equivalent argued");
         for (operator, counts) in self.by_operator() {
-            let [killed, warned, survived, equivalent] = counts;
-            line(&format!("  {operator:34} {killed:8} {warned:6} {survived:8} {equivalent:10}"));
+            let [killed, warned, survived, equivalent, argued] = counts;
+            line(&format!(
+                "  {operator:34} {killed:8} {warned:6} {survived:8} {equivalent:10} {argued:6}"
+            ));
         }
         line("");
         for (rule, count) in self.by_rule() {
@@ -188,8 +204,8 @@ impl Report {
         }
     }
 
-    fn by_operator(&self) -> BTreeMap<&'static str, [u64; 4]> {
-        let mut counts: BTreeMap<&'static str, [u64; 4]> = BTreeMap::new();
+    fn by_operator(&self) -> BTreeMap<&'static str, [u64; 5]> {
+        let mut counts: BTreeMap<&'static str, [u64; 5]> = BTreeMap::new();
         for row in &self.mutants {
             let counts = counts.entry(family(row.mutant.mutation.operator)).or_default();
             if let Some(count) = counts.get_mut(row.fate as usize) {
@@ -225,7 +241,7 @@ impl Report {
 }
 
 /// Operators of one kind, whatever their numbers.
-fn family(operator: Operator) -> &'static str {
+pub(super) fn family(operator: Operator) -> &'static str {
     match operator {
         Operator::DropAcquire => "drop the acquire",
         Operator::DropRelease => "drop the release",
@@ -245,10 +261,11 @@ fn family(operator: Operator) -> &'static str {
     }
 }
 
-fn operators(body: &mut String, counts: &BTreeMap<&'static str, [u64; 4]>) {
+fn operators(body: &mut String, counts: &BTreeMap<&'static str, [u64; 5]>) {
     body.push_str(
         "<div class=\"wide\"><table><thead><tr><th>operator</th><th class=\"number\">killed</th>\
          <th class=\"number\">warned</th><th class=\"number\">survived</th><th class=\"number\">equivalent</th>\
+         <th class=\"number\">argued</th>\
          </tr></thead><tbody>\n",
     );
     for (operator, counts) in counts {
@@ -261,6 +278,14 @@ fn operators(body: &mut String, counts: &BTreeMap<&'static str, [u64; 4]>) {
     body.push_str("</tbody></table></div>\n");
 }
 
+/// A mutant's place as file and line, where that is known.
+pub(super) fn named_site(mutant: &Mutant) -> String {
+    match &mutant.mutation.place.spot {
+        Spot::Source { file, line, .. } => format!("{file}:{line}"),
+        Spot::Image(_) => mutant.site.clone(),
+    }
+}
+
 /// One place: its source lines and its mutants.
 fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
     let first = &rows[0].mutant;
@@ -271,11 +296,7 @@ fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
         escape(place.lock.name()),
         escape(site)
     );
-    let named = match &place.spot {
-        Spot::Source { file, line, .. } => format!("{file}:{line}"),
-        Spot::Image(_) => site.clone(),
-    };
-    if let Some(excerpt) = source::around(&named, folders) {
+    if let Some(excerpt) = source::around(&named_site(first), folders) {
         body.push_str("<pre>");
         for (number, text) in (excerpt.first..).zip(&excerpt.lines) {
             let mark = if number == excerpt.line { '>' } else { ' ' };
@@ -292,7 +313,7 @@ fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
         let class = match row.fate {
             Fate::Survived => "error",
             Fate::Warned => "warning",
-            Fate::Killed | Fate::Equivalent | Fate::Open => "",
+            Fate::Killed | Fate::Equivalent | Fate::Argued | Fate::Open => "",
         };
         let line = row.trail.as_ref().and_then(|trail| trail.kill.as_ref());
         let line = line.map_or("", |kill| kill.line.as_str());

@@ -5,7 +5,7 @@
   const host = document.getElementById("timeline");
   const list = document.getElementById("events");
   const NS = "http://www.w3.org/2000/svg";
-  const GUTTER = 84, ROW = 22, IRQL = 34, GAP = 14, AXIS = 22, OVERVIEW = 26, EDGE = 12;
+  const GUTTER = 84, ROW = 22, IRQL = 34, GAP = 14, AXIS = 38, OVERVIEW = 26, EDGE = 12;
   const LEVELS = { 0: "PASSIVE", 1: "APC", 2: "DISPATCH", 15: "HIGH" };
   const level = (irql) => LEVELS[irql] ?? `DIRQL ${irql}`;
   const moment = run.marks.length ? run.marks[0].at : run.length - 1;
@@ -121,14 +121,19 @@
   }
 
   function drawMarks(svg) {
+    const named = [];
     for (const mark of run.marks) {
       const lane = laneOf.get(mark.processor), at = x(mark.at);
       if (at < GUTTER || at > width - EDGE) continue;
       const line = make(svg, "line", { class: "violation", x1: at, x2: at, y1: AXIS - 4, y2: overviewTop - 4 });
       line.dataset.tip = mark.text;
       if (lane) make(svg, "circle", { class: "violation", cx: at, cy: lane.callbackTop - 4, r: 5, fill: "none" });
-      const right = at > width - 220;
-      make(svg, "text", { class: "violation-text", x: right ? at - 6 : at + 6, y: AXIS + 2,
+      // Where names would lie on each other, the first one stands; the line itself tells the rest.
+      const right = at > width - 220, long = mark.rule.length * 8.5 + 12;
+      const [from, to] = right ? [at - long, at] : [at, at + long];
+      if (named.some(([a, b]) => from < b && a < to)) continue;
+      named.push([from, to]);
+      make(svg, "text", { class: "violation-text", x: right ? at - 6 : at + 6, y: AXIS - 9,
         "text-anchor": right ? "end" : "start" }, mark.rule);
     }
     if (x(current) >= GUTTER && x(current) <= width - EDGE) {

@@ -235,9 +235,8 @@ const fn gate(frame: &Frame) -> u32 {
 pub(super) struct State {
     processors: [Processor; PROCESSORS_MAX],
     locks: [Held; LOCKS],
-    /// Locks and processors that this run has used, for the reset.
+    /// Locks that this run has used, for the reset.
     used: LockSet,
-    used_processors: u8,
 }
 
 impl State {
@@ -246,7 +245,6 @@ impl State {
             processors: [Processor::IDLE; PROCESSORS_MAX],
             locks: [Held::FREE; LOCKS],
             used: LockSet::EMPTY,
-            used_processors: 0,
         }
     }
 
@@ -255,13 +253,12 @@ impl State {
         while let Some(number) = self.used.pop_number() {
             self.locks[number].owner = NONE;
         }
-        while self.used_processors != 0 {
-            let processor = &mut self.processors[self.used_processors.trailing_zeros() as usize];
+        // All of them: to note on every acquire which were used costs more than that saves.
+        for processor in &mut self.processors {
             (processor.depth, processor.top) = (0, NONE);
             (processor.held, processor.allowed) = (LockSet::EMPTY, Kinds::ALL);
             (processor.gates, processor.nested_ns) = (0, 0);
             processor.waits_at = Site::Port;
-            self.used_processors &= self.used_processors - 1;
         }
     }
 
@@ -273,9 +270,7 @@ impl State {
     /// The processor, to change it.
     #[inline]
     pub(super) fn processor_mut(&mut self, index: u8) -> &mut Processor {
-        let index = usize::from(index) % PROCESSORS_MAX;
-        self.used_processors |= 1 << index;
-        &mut self.processors[index]
+        &mut self.processors[usize::from(index) % PROCESSORS_MAX]
     }
 
     /// How `lock` is held; `None` if nobody holds it.

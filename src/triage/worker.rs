@@ -186,4 +186,8 @@ impl explore::Subject for Watched<'_> {
         run_ends();
         self.0.sight()
     }
+
+    fn memory(&self, scenario: &Scenario) -> explore::Memory {
+        explore::Subject::memory(self.0, scenario)
+    }
 }

@@ -7,7 +7,7 @@
 use std::mem::{Discriminant, discriminant};
 
 use super::super::Sight;
-use super::super::footprint::Objects;
+use super::super::footprint::{Footprint, Objects};
 use crate::event::{Event, Kind, Lock, PROCESSORS_MAX, Site};
 use crate::scenario::mutate::random::Random;
 use crate::storport::Irql;
@@ -110,15 +110,16 @@ impl Course {
     /// From a run that was recorded and observed.
     pub(super) fn new(sight: &Sight<'_>) -> Course {
         let mut course = Course::default();
-        let choice = sight.points.iter().position(|(point, _)| point.choices() > 0);
+        let points = sight.points();
+        let choice = points.iter().position(|(point, _)| point.choices() > 0);
         let Some(first) = choice else { return course };
         course.first = first as u32;
-        course.processor = sight.points[first].0.processor;
+        course.processor = points[first].0.processor;
         let quiesces = |event: &Event| matches!(event.kind, Kind::Quiescing);
         let end = sight.events.iter().position(quiesces).unwrap_or(sight.events.len());
         let mut last = [None; PROCESSORS_MAX];
         let mut told = 0;
-        for (number, (point, before)) in sight.points.iter().enumerate() {
+        for (number, (point, before)) in points.iter().enumerate() {
             let before = *before as usize;
             let Some(next) = sight.events[..end].get(before) else { break };
             for event in &sight.events[told..before] {
@@ -213,7 +214,7 @@ impl Track {
             kind: discriminant(&event.kind),
             lock: lock_of(&event.kind),
             takes: matches!(event.kind, Kind::LockAcquired { .. }),
-            touches: Objects::of(event),
+            touches: Footprint::of(event).writes,
             woken: if side == Side::Before { woken(&event.kind) } else { None },
             points: vec![point],
         });

@@ -5,11 +5,8 @@ use std::panic::Location;
 use std::ptr::NonNull;
 
 use super::super::memory::Memory;
-use super::super::state::State;
-use super::mutant::Synchronized;
 use super::{Caller, Port};
-use crate::event::{Kind, Lock, LockApi, Routine, Sink, Site};
-use crate::machine::lock::Request;
+use crate::event::{Kind, Routine, Sink};
 use crate::storport::address::StorAddress;
 use crate::storport::code::NotificationType;
 use crate::storport::config::{
@@ -28,22 +25,6 @@ use crate::storport::{
 
 /// 100 ns units from 1601 to the start of every run; any fixed time does.
 const EPOCH: u64 = 132_537_600_000_000_000;
-
-impl<S: Sink + 'static> Port<S> {
-    /// A DDI that returns a status.
-    fn status(
-        self,
-        call: (Ddi, u32, Site),
-        act: impl FnOnce(&mut State<S>) -> StorStatus,
-    ) -> StorStatus {
-        StorStatus(self.call(call, |s| act(s).0))
-    }
-
-    /// A DDI that returns a BOOLEAN.
-    fn boolean(self, call: (Ddi, u32, Site), act: impl FnOnce(&mut State<S>) -> bool) -> bool {
-        self.call(call, |s| u32::from(act(s))) != 0
-    }
-}
 
 // SAFETY: every routine does what the simulated StorPort's contract says, at any IRQL of the machine.
 unsafe impl<S: Sink + 'static> StorPort for Port<S> {
@@ -117,26 +98,8 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         context: *mut c_void,
     ) -> bool {
         let site = self.site();
-        self.point();
-        let extension = self.extension();
         // SAFETY: the caller's promise.
-        let call = || u32::from(unsafe { self.invoke(routine, (extension, context)) });
-        let api = LockApi::Synchronize;
-        let (differs, saved) = self.with(|s| (s.lock_calls_differ(), s.processor().irql));
-        if differs {
-            match self.synchronize_mutated(site) {
-                Some(Synchronized::Nothing) => {
-                    return self.callback(Routine::Synchronized, 0, call) != 0;
-                }
-                Some(Synchronized::Under(lock)) => return self.under_other(lock, site, call) != 0,
-                None => {}
-            }
-        }
-        let level = super::super::interrupt::DIRQL;
-        self.take_seldom(Lock::Interrupt, Request { api, level, handle: 0 }, site);
-        let result = self.callback(Routine::Synchronized, 0, call);
-        self.give_seldom(Lock::Interrupt, api, crate::event::Handle::Same, saved, site);
-        result != 0
+        unsafe { self.synchronize(routine, context, site) }
     }
 
     unsafe fn initialize_dpc(self, dpc: *mut StorDpc, routine: HwDpcRoutine) {
@@ -211,78 +174,42 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     fn pause(self, seconds: u32) -> bool {
         let site = self.site();
-        self.boolean((Ddi::Pause, seconds, site), |s| {
-            s.adapter.paused_until = s.time + u64::from(seconds) * 1_000_000_000;
-            true
-        })
+        self.pauses((Ddi::Pause, seconds, site))
     }
 
     fn resume(self) -> bool {
         let site = self.site();
-        let resumed = self.boolean((Ddi::Resume, 0, site), |s| {
-            s.adapter.paused_until = 0;
-            s.restart_later();
-            true
-        });
-        self.drain_deferred();
-        resumed
+        self.resumes((Ddi::Resume, 0, site))
     }
 
     fn pause_device(self, _path: u8, _target: u8, _lun: u8, seconds: u32) -> bool {
         let site = self.site();
-        self.boolean((Ddi::PauseDevice, seconds, site), |s| {
-            s.adapter.paused_until = s.time + u64::from(seconds) * 1_000_000_000;
-            true
-        })
+        self.pauses((Ddi::PauseDevice, seconds, site))
     }
 
     fn resume_device(self, _path: u8, _target: u8, _lun: u8) -> bool {
         let site = self.site();
-        let resumed = self.boolean((Ddi::ResumeDevice, 0, site), |s| {
-            s.adapter.paused_until = 0;
-            s.restart_later();
-            true
-        });
-        self.drain_deferred();
-        resumed
+        self.resumes((Ddi::ResumeDevice, 0, site))
     }
 
     fn busy(self, requests: u32) -> bool {
         let site = self.site();
-        self.boolean((Ddi::Busy, requests, site), |s| {
-            s.adapter.busy_until_finished = requests;
-            true
-        })
+        self.is_busy((Ddi::Busy, requests, site))
     }
 
     fn ready(self) -> bool {
         let site = self.site();
-        let ready = self.boolean((Ddi::Ready, 0, site), |s| {
-            s.adapter.busy_until_finished = 0;
-            s.restart_later();
-            true
-        });
-        self.drain_deferred();
-        ready
+        self.is_ready((Ddi::Ready, 0, site))
     }
 
     fn device_busy(self, _path: u8, _target: u8, _lun: u8, requests: u32) -> bool {
         let site = self.site();
-        self.boolean((Ddi::DeviceBusy, requests, site), |s| {
-            s.adapter.busy_until_finished = requests;
-            true
-        })
+        self.is_busy((Ddi::DeviceBusy, requests, site))
     }
 
     fn device_ready(self, _path: u8, _target: u8, _lun: u8) -> bool {
         let site = self.site();
-        let ready = self.boolean((Ddi::DeviceReady, 0, site), |s| {
-            s.adapter.busy_until_finished = 0;
-            s.restart_later();
-            true
-        });
-        self.drain_deferred();
-        ready
+        self.is_ready((Ddi::DeviceReady, 0, site))
     }
 
     fn set_device_queue_depth(self, _path: u8, _target: u8, _lun: u8, depth: u32) -> bool {
@@ -315,12 +242,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         _io_space: bool,
     ) -> *mut c_void {
         let site = self.site();
-        let mut base = std::ptr::null_mut();
-        self.call((Ddi::GetDeviceBase, bytes, site), |s| {
-            base = s.map_registers(address, bytes);
-            u32::from(!base.is_null())
-        });
-        base
+        self.pointer((Ddi::GetDeviceBase, bytes, site), |s| s.map_registers(address, bytes))
     }
 
     unsafe fn free_device_base(self, _base: *mut c_void) {
@@ -334,14 +256,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         bytes: u32,
     ) -> *mut c_void {
         let site = self.site();
-        let mut address = std::ptr::null_mut();
-        self.call((Ddi::GetUncachedExtension, bytes, site), |s| {
-            if !s.setup.failures.uncached_extension {
-                address = s.memory.take_uncached(bytes as usize);
-            }
-            u32::from(!address.is_null())
-        });
-        address.cast()
+        self.pointer((Ddi::GetUncachedExtension, bytes, site), |s| s.take_uncached(bytes))
     }
 
     fn get_physical_address(
@@ -361,17 +276,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     fn get_scatter_gather_list(self, srb: Srb) -> *const StorScatterGatherList {
         let site = self.site();
-        let mut list = std::ptr::null();
-        self.call((Ddi::GetScatterGatherList, 0, site), |s| {
-            s.adapter.scatter_gathers = s.adapter.scatter_gathers.saturating_add(1);
-            let fail = s.setup.failures.scatter_gather;
-            let slot = s.memory.slot_of(srb.as_ptr().addr());
-            if let (Some(slot), false) = (slot, fail != 0 && fail == s.adapter.scatter_gathers) {
-                list = s.scatter_gather(slot);
-            }
-            u32::from(!list.is_null())
-        });
-        list
+        self.pointer((Ddi::GetScatterGatherList, 0, site), |s| s.next_scatter_gather(srb))
     }
 
     fn get_system_address(self, srb: Srb, address: &mut *mut c_void) -> StorStatus {
@@ -482,30 +387,15 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
     fn request_timer_call(self, routine: Option<HwTimer>, microseconds: u32) {
         let site = self.site();
         let result = u32::from(routine.is_some());
-        self.point();
-        self.act(|s| {
-            let due = match microseconds {
-                0 => u64::MAX,
-                n => s.time + u64::from(n) * 1_000,
-            };
-            let processor = s.current as u8;
-            s.timers.set_call(routine, due, processor);
-            s.refresh_due();
-            let ddi = Ddi::RequestTimerCall;
-            s.emit(site, Kind::Called { ddi, argument: microseconds, result });
+        self.call((Ddi::RequestTimerCall, microseconds, site), |s| {
+            s.request_timer_call(routine, microseconds);
+            result
         });
     }
 
     fn initialize_timer(self, timer: &mut *mut c_void) -> StorStatus {
         let site = self.site();
-        self.status((Ddi::InitializeTimer, 0, site), |s| {
-            let handle = match s.setup.failures.timer_and_worker {
-                true => None,
-                false => s.timers.allocate_timer(),
-            };
-            *timer = handle.unwrap_or(std::ptr::null_mut());
-            handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
-        })
+        self.status((Ddi::InitializeTimer, 0, site), |s| s.initialize_timer(timer))
     }
 
     unsafe fn request_timer(
@@ -519,14 +409,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         let site = self.site();
         let argument = u32::try_from(microseconds).unwrap_or(u32::MAX);
         self.status((Ddi::RequestTimer, argument, site), |s| {
-            let due = match microseconds {
-                0 => u64::MAX,
-                n => s.time.saturating_add(n.saturating_mul(1_000)),
-            };
-            let processor = s.current as u8;
-            let status = s.timers.set_timer(timer, (routine, context), due, processor);
-            s.refresh_due();
-            status
+            s.request_timer(timer, (routine, context), microseconds)
         })
     }
 
@@ -541,14 +424,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
 
     fn initialize_worker(self, worker: &mut *mut c_void) -> StorStatus {
         let site = self.site();
-        self.status((Ddi::InitializeWorker, 0, site), |s| {
-            let handle = match s.setup.failures.timer_and_worker {
-                true => None,
-                false => s.timers.allocate_worker(),
-            };
-            *worker = handle.unwrap_or(std::ptr::null_mut());
-            handle.map_or(StorStatus::INSUFFICIENT_RESOURCES, |_| StorStatus::SUCCESS)
-        })
+        self.status((Ddi::InitializeWorker, 0, site), |s| s.initialize_worker(worker))
     }
 
     unsafe fn queue_work_item(

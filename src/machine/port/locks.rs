@@ -3,12 +3,15 @@
 //! A handle carries which lock it is for and the number of its acquire, where real StorPort keeps the links
 //! of a queued lock; so a copy, a stale or a foreign handle is told apart at the release.
 
+use std::ffi::c_void;
+
 use super::super::interrupt::DIRQL;
 use super::super::lock::Request;
 use super::super::state::State;
 use super::Port;
-use super::mutant::{Acquire, Release};
-use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, Sink, Site};
+use super::mutant::{Acquire, Release, Synchronized};
+use crate::event::{Handle, Interrupts, Kind, Lock, LockApi, LockMisuse, Routine, Sink, Site};
+use crate::storport::config::HwSynchronizeRoutine;
 use crate::storport::lock::KlockQueueHandle;
 use crate::storport::{Irql, StorDpc, StorLockHandle, StorSpinlock, StorStatus};
 
@@ -254,6 +257,38 @@ impl<S: Sink + 'static> Port<S> {
 
     fn misused(self, api: LockApi, misuse: LockMisuse, site: Site) {
         self.act(|s| s.emit(site, Kind::LockMisused { api, release: true, misuse }));
+    }
+
+    /// StorPortSynchronizeAccess.
+    ///
+    /// # Safety
+    ///
+    /// `context` is what `routine` takes.
+    pub(super) unsafe fn synchronize(
+        self,
+        routine: HwSynchronizeRoutine,
+        context: *mut c_void,
+        site: Site,
+    ) -> bool {
+        self.point();
+        let extension = self.extension();
+        // SAFETY: the caller's promise.
+        let call = || u32::from(unsafe { self.invoke(routine, (extension, context)) });
+        let api = LockApi::Synchronize;
+        let (differs, saved) = self.with(|s| (s.lock_calls_differ(), s.processor().irql));
+        if differs {
+            match self.synchronize_mutated(site) {
+                Some(Synchronized::Nothing) => {
+                    return self.callback(Routine::Synchronized, 0, call) != 0;
+                }
+                Some(Synchronized::Under(lock)) => return self.under_other(lock, site, call) != 0,
+                None => {}
+            }
+        }
+        self.take_seldom(Lock::Interrupt, Request { api, level: DIRQL, handle: 0 }, site);
+        let result = self.callback(Routine::Synchronized, 0, call);
+        self.give_seldom(Lock::Interrupt, api, Handle::Same, saved, site);
+        result != 0
     }
 
     /// StorPortAcquireMSISpinLock.

@@ -11,6 +11,7 @@ mod executive;
 mod locks;
 mod mutant;
 mod resources;
+mod shapes;
 
 pub(super) use executive::Executives;
 pub(super) use mutant::Mutant;

@@ -7,7 +7,7 @@ use super::super::state::State;
 use crate::device::REGISTERS_PHYSICAL;
 use crate::event::{Interrupts, Routine, Sink};
 use crate::scenario::{Perf, StartIoMessage};
-use crate::storport::memory::PhysicalAddress;
+use crate::storport::memory::{PhysicalAddress, StorScatterGatherList};
 use crate::storport::perf::{
     MessageInterruptInformation, PerfConfigurationData, PerfFlags, StartIoPerformanceParameters,
 };
@@ -33,6 +33,26 @@ impl<S: Sink> State<S> {
     pub(super) fn register_offset(&self, address: usize) -> Option<u32> {
         let offset = u32::try_from(address.checked_sub(REGISTERS_AT)?).ok()?;
         (offset % 4 == 0 && offset + 4 <= self.device.register_bytes()).then_some(offset)
+    }
+
+    /// StorPortGetUncachedExtension.
+    pub(super) fn take_uncached(&mut self, bytes: u32) -> *mut c_void {
+        if self.setup.failures.uncached_extension {
+            return std::ptr::null_mut();
+        }
+        self.memory.take_uncached(bytes as usize).cast()
+    }
+
+    /// StorPortGetScatterGatherList: NULL where the scenario lets it fail.
+    pub(super) fn next_scatter_gather(&mut self, srb: Srb) -> *mut StorScatterGatherList {
+        self.adapter.scatter_gathers = self.adapter.scatter_gathers.saturating_add(1);
+        let fail = self.setup.failures.scatter_gather;
+        match self.memory.slot_of(srb.as_ptr().addr()) {
+            Some(slot) if fail == 0 || fail != self.adapter.scatter_gathers => {
+                self.scatter_gather(slot).cast_mut()
+            }
+            _ => std::ptr::null_mut(),
+        }
     }
 
     /// StorPortAllocatePool.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::harness::{BuiltIn, Harness};
+use crate::machine::MemoryWatch;
 use crate::record::check;
 use crate::scenario::codec;
 
@@ -34,7 +35,8 @@ fn events_survive_and_the_rules_say_the_same_of_them() {
     for driver in BuiltIn::ALL {
         let mut harness = Harness::alone(driver);
         harness.record(true);
-        for bytes in inputs(3).take(150) {
+        for (number, bytes) in inputs(3).take(150).enumerate() {
+            harness.watch_memory(MemoryWatch { events: number % 4 == 0, preempts: false });
             harness.run_bytes(&bytes);
             let heading = Heading::of_run(driver.name(), harness.scenario());
             let text = write(&heading, harness.events());

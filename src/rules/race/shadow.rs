@@ -134,10 +134,10 @@ impl Piece {
         }
     }
 
-    /// The lock that was held most often; of two, the lower number.
+    /// The lock that was held most often; of two that were always held together, the one that was taken inside the other.
     fn guard(&self) -> Option<u8> {
-        let held = self.guards.iter().filter(|guard| guard.1 > 0);
-        held.max_by_key(|guard| (guard.1, !guard.0)).map(|guard| guard.0)
+        let held = self.guards.iter().rev().filter(|guard| guard.1 > 0);
+        held.max_by_key(|guard| guard.1).map(|guard| guard.0)
     }
 }
 

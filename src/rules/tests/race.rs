@@ -463,3 +463,13 @@ fn a_full_table_forgets_and_invents_nothing() {
     });
     assert!(t.findings().is_empty());
 }
+
+#[test]
+fn of_two_locks_that_are_held_together_the_inner_one_guards() {
+    let mut t = Trace::new();
+    under(&mut t, 0, Routine::StartIo, |t| {
+        t.acquire(Lock::Dpc(3)).write(0x40).release(Lock::Dpc(3));
+    });
+    under(&mut t, 1, Routine::Dpc, write);
+    assert_eq!(t.findings()[0].locks[0], Some(Lock::Dpc(3)));
+}

@@ -36,7 +36,7 @@ pub(super) fn steer(
     let mut runs = 1;
     let mut agreement = run(harness, &scenario, wanted);
     while agreement.matched < wanted.len() && runs < RUNS_MAX {
-        let points = harness.points().to_vec();
+        let points = harness.points();
         let next = passed(&scenario.schedule);
         let mut best: Option<(Agreement, Vec<Decision>)> = None;
         for at in candidates(&points, next, &agreement) {

@@ -1,0 +1,88 @@
+//! Survivors that somebody has argued to be no mistakes: an author's knowledge of his driver, in a file.
+//!
+//! An argument names lines of the source by what stands there, so that it outlives edits elsewhere, and the operators
+//! that it is about. It is not believed blindly: the mutants are hunted like all others, and one that is killed all
+//! the same refutes its argument.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Mutant;
+use super::report::{family, named_site};
+use crate::report::source;
+
+/// An argument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Argument {
+    /// What stands in the line, or in the one after it.
+    pub source: String,
+    /// Operators, as the report calls their kinds; all those that move, change or leave out a lock if empty.
+    #[serde(default)]
+    pub operators: Vec<String>,
+    /// Why nobody could tell the mutants from the driver.
+    pub reason: String,
+}
+
+/// Operators that only matter if the lock guards something just there.
+const MOVES: [&str; 4] =
+    ["skip the lock in one callback", "release early", "acquire late", "acquire another lock"];
+
+/// What is argued for the NVMe core.
+const NVME: &str = include_str!("argued/nvme.ron");
+
+/// The arguments that come with a built-in driver.
+#[must_use]
+pub fn built_in(driver: &str) -> Vec<Argument> {
+    if driver == "nvme" { read(NVME).unwrap_or_default() } else { Vec::new() }
+}
+
+/// Reads arguments.
+///
+/// # Errors
+///
+/// The text is no list of arguments; says where it is wrong.
+pub fn read(text: &str) -> Result<Vec<Argument>, String> {
+    ron::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Why a mutant that survives is no mistake, if somebody argues so.
+#[must_use]
+pub fn reason(arguments: &[Argument], mutant: &Mutant, folders: &[PathBuf]) -> Option<String> {
+    if arguments.is_empty() {
+        return None;
+    }
+    let excerpt = source::around(&named_site(mutant), folders)?;
+    let at = excerpt.line - excerpt.first;
+    let lines = excerpt.lines.get(at..)?;
+    let operator = family(mutant.mutation.operator);
+    let argues = |argument: &&Argument| {
+        let about = match argument.operators.as_slice() {
+            [] => MOVES.contains(&operator),
+            operators => operators.iter().any(|known| known == operator),
+        };
+        about && lines.iter().take(2).any(|line| line.contains(&argument.source))
+    };
+    arguments.iter().find(argues).map(|argument| argument.reason.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_for_the_core_can_be_read_and_name_lines_that_are_there() {
+        let arguments = read(NVME).expect("a list of arguments");
+        assert!(!arguments.is_empty());
+        let core = ["controller", "queue", "io", "interrupt", "reset", "power", "completion"]
+            .map(|name| std::fs::read_to_string(format!("src/miniport/nvme/{name}.rs")));
+        for Argument { source, operators, .. } in arguments {
+            let stands = |file: &std::io::Result<String>| {
+                file.as_ref().is_ok_and(|text| text.contains(&source))
+            };
+            assert!(core.iter().any(stands), "nothing like {source}");
+            assert!(operators.iter().all(|operator| !operator.is_empty()));
+        }
+    }
+}
