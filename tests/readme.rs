@@ -100,9 +100,14 @@ fn every_command_is_one_and_prints_what_is_shown() {
             continue;
         };
         let mut arguments = arguments.to_vec();
-        if arguments[0] == "fuzz" {
-            // A campaign of one run, so that every option is taken but the time.
-            arguments.extend(["--runs", "1"].map(str::to_owned));
+        // A campaign of one run, or of one kind of mutant, so that every option is taken but the time.
+        match arguments[0].as_str() {
+            "fuzz" => arguments.extend(["--runs", "1"].map(str::to_owned)),
+            "mutants" => {
+                arguments
+                    .extend(["--explore", "1", "--only", "drop the acquire"].map(str::to_owned));
+            }
+            _ => {}
         }
         let output = lockstorm(&arguments, &place);
         let said = String::from_utf8(output.stdout.clone()).unwrap();

@@ -3,9 +3,12 @@
 use super::hunt::Hunt;
 use super::{Contestant, Entry};
 
-/// The hunts of one contestant for one program, the quickest first; those that found nothing last.
+/// The hunts of one contestant for one program.
 pub(crate) struct Row {
+    /// The quickest first; those that found nothing last.
     hunts: Vec<Hunt>,
+    /// Executions of the same, the fewest first.
+    executions: Vec<(bool, u64)>,
     rule: String,
 }
 
@@ -16,15 +19,24 @@ impl Row {
         let mut hunts: Vec<_> = hunts.into_iter().map(|(hunt, _)| hunt).collect();
         let key = |hunt: &Hunt| (!hunt.found, hunt.seconds);
         hunts.sort_by(|a, b| key(a).partial_cmp(&key(b)).expect("no time is NaN"));
-        Row { hunts, rule }
+        let mut executions: Vec<_> =
+            hunts.iter().map(|hunt| (!hunt.found, hunt.executions)).collect();
+        executions.sort_unstable();
+        Row { hunts, executions, rule }
     }
 
+    /// The median of executions, and that of time.
     fn median(&self) -> Hunt {
-        self.hunts[self.hunts.len() / 2]
+        self.at(self.hunts.len() / 2)
     }
 
+    /// The most executions, and the longest time.
     fn worst(&self) -> Hunt {
-        self.hunts[self.hunts.len() - 1]
+        self.at(self.hunts.len() - 1)
+    }
+
+    fn at(&self, place: usize) -> Hunt {
+        Hunt { executions: self.executions[place].1, ..self.hunts[place] }
     }
 
     fn schedules_a_second(&self) -> f64 {
@@ -79,13 +91,14 @@ pub(crate) fn table(rows: &[(&Entry, Vec<(Contestant, Row)>)], most: u64) {
         let loom = results.iter().find(|(one, _)| *one == Contestant::Loom);
         let mark = if program.stands_for.is_empty() { "" } else { " *" };
         println!(
-            "| {}{mark} ({}) | {} | `{}` | {}, {} | {:.0} | {} |",
+            "| {}{mark} ({}) | {} | `{}` | {}, {} | {}{:.0} | {} |",
             program.name,
             program.depth,
             cell(ours, most),
             ours.rule,
             way.name().trim_start_matches("Shuttle "),
             cell(best, most),
+            if best.median().found { "" } else { "> " },
             best.median().seconds / ours.median().seconds,
             loom.map_or(String::new(), |(_, row)| cell(row, most)),
         );

@@ -20,13 +20,30 @@ struct Place {
     _flags: usize,
 }
 
+/// Where the linker gathers the counters and their places.
+#[repr(C)]
+struct Bounds {
+    counters: *mut u8,
+    places: *const Place,
+    places_end: *const Place,
+}
+
+// In assembly, because the compiler's instrumentation declares the same names in each module: a module that
+// declares them itself would make it take others, which the linker knows nothing of.
+core::arch::global_asm!(
+    ".pushsection .data.rel.ro.lockstorm_coverage, \"aw\"",
+    ".balign 8",
+    ".globl lockstorm_coverage",
+    "lockstorm_coverage:",
+    ".quad __start___sancov_cntrs",
+    ".quad __start___sancov_pcs",
+    ".quad __stop___sancov_pcs",
+    ".popsection",
+);
+
 unsafe extern "C" {
-    #[link_name = "__start___sancov_cntrs"]
-    static mut COUNTERS: u8;
-    #[link_name = "__start___sancov_pcs"]
-    static PLACES: Place;
-    #[link_name = "__stop___sancov_pcs"]
-    static PLACES_END: Place;
+    #[link_name = "lockstorm_coverage"]
+    static BOUNDS: Bounds;
     /// Its address is known here and in the file, which gives how far apart the two are.
     fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32;
 }
@@ -48,16 +65,18 @@ impl Others {
         for &(first, count) in &self.0 {
             // SAFETY: the table of places is as long as the counters; instrumented code, which is all that touches
             // these bytes beside libFuzzer, is in no middle of counting on this, the only thread.
-            unsafe { (&raw mut COUNTERS).add(first).write_bytes(0, count) };
+            unsafe { BOUNDS.counters.add(first).write_bytes(0, count) };
         }
     }
 }
 
 /// The places of all counters.
 fn places() -> &'static [Place] {
-    let (first, end) = (&raw const PLACES, &raw const PLACES_END);
-    // SAFETY: the linker gathers the table between the two symbols; nobody writes to it.
-    unsafe { slice::from_raw_parts(first, end.offset_from_unsigned(first)) }
+    // SAFETY: the linker gathers the table between the two; nobody writes to it.
+    unsafe {
+        let count = BOUNDS.places_end.offset_from_unsigned(BOUNDS.places);
+        slice::from_raw_parts(BOUNDS.places, count)
+    }
 }
 
 /// The functions of this program by address, each with whether it is the driver's; `None` if nothing is known.

@@ -5,8 +5,8 @@
 //! are run, with races too, every fourth with accesses to memory as decision points, and of all that reached new lock-state coverage on the way, until an error kills the mutant or the budget
 //! is spent. The budget is processor time, so that a busy host makes no survivors.
 //!
-//! A finding kills if its rule is not among those that the driver breaks anyway, and the driver without the mistake
-//! does not break it in the same scenario.
+//! A finding kills if its rule is not among those that the driver breaks anyway (of data races: if there is none at its
+//! site anyway), and the driver without the mistake does not break it in the same scenario.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::engine::{run_begins, run_ends};
 use crate::harness::Harness;
 use crate::machine::MemoryWatch;
 use crate::machine::mutation::Mutation;
-use crate::rules::{Finding, Severity};
+use crate::rules::{Finding, RuleId, Severity};
 use crate::scenario::codec::{self, SCENARIO_BYTES_MAX};
 use crate::scenario::{Policy, PolicyKind, Scenario, mutate};
 
@@ -244,7 +244,7 @@ impl Hunter<'_> {
     fn judge(&mut self) -> Option<Kill> {
         let wants = |finding: &&Finding| {
             let counts = finding.severity == Severity::Error || self.warned.is_none();
-            counts && !self.known.contains(finding.rule.rule().id)
+            counts && !self.known.contains(&breach(finding))
         };
         let findings: Vec<Finding> =
             self.harness.findings().iter().filter(wants).copied().collect();
@@ -254,8 +254,8 @@ impl Hunter<'_> {
         self.harness.mutate(None);
         self.run();
         self.harness.mutate(Some(self.mutation.clone()));
-        let innocent: Vec<_> = self.harness.findings().iter().map(|found| found.rule).collect();
-        let findings = findings.iter().filter(|found| !innocent.contains(&found.rule));
+        let innocent: Vec<_> = self.harness.findings().iter().map(breach).collect();
+        let findings = findings.iter().filter(|&found| !innocent.contains(&breach(found)));
         let gravest = findings.max_by_key(|found| found.severity)?;
         let kill = self.kill(gravest);
         if gravest.severity == Severity::Error {
@@ -278,6 +278,16 @@ impl Hunter<'_> {
             scenario: to_hex(&bytes),
             memory: self.memory,
         }
+    }
+}
+
+/// What a finding breaks, as it is known of a driver: a rule, or, because any driver may have one that does no harm, one
+/// race.
+pub(super) fn breach(finding: &Finding) -> String {
+    let id = finding.rule.rule().id;
+    match finding.rule {
+        RuleId::RaceUnsynchronized => format!("{id} at {}", finding.site),
+        _ => id.to_owned(),
     }
 }
 

@@ -49,7 +49,7 @@
 //! | where | mutants | why |
 //! | --- | --- | --- |
 //! | `mask_line`, `unmask_line` | lock left out, moved, another in HwStorDpcRoutine | flag and mask register are atomic each, so there is no race; that they disagree shows only if the line interrupts just then, and then as an interrupt that nobody claims, which no rule forbids |
-//! | `service_batch`, `flush` | lock left out in HwStorAdapterControl, or moved | the last drain at a stop: a DPC of the same queue must still run on another processor, which needs a surprise removal at that moment |
+//! | `service_batch`, `flush` | lock left out in HwStorAdapterControl | StorPort calls it when all is quiet; a DPC of the same queue must still run on another processor, which needs a surprise removal at that moment |
 //! | the state machine's `submit` | released before the doorbell | the admin queue has one other user, an abort, and it finds nothing to abort while the state machine runs |
 
 pub mod argued;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::hunt::{Memory, Novelties, Order, Pool, Trail, hunt, next};
+use super::hunt::{Memory, Novelties, Order, Pool, Trail, breach, hunt, next};
 use super::survey::Survey;
 use crate::engine::message::{from_hex, to_hex};
 use crate::engine::worker::{CannotStart, cage, clear_counts, counts};
@@ -245,8 +245,7 @@ impl Surveyor<'_> {
     }
 
     fn note_broken(&mut self) {
-        let broken = self.harness.findings().iter().map(|found| found.rule.rule().id.to_owned());
-        self.known.extend(broken);
+        self.known.extend(self.harness.findings().iter().map(breach));
     }
 
     /// Runs an input; whether it reached anything new.
