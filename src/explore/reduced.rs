@@ -12,7 +12,7 @@ use super::history::Set;
 use super::model::{Model, Unknown};
 use super::node::Node;
 use super::world::{Choice, How, Options, Stop, World};
-use super::{Ended, Explorer, Outcome, Subject};
+use super::{Ended, Exploration, Explorer, Outcome, Subject};
 
 /// A schedule, and the state in which its last departure is chosen.
 struct Branch {
@@ -80,6 +80,19 @@ impl Memo {
     pub(super) const fn is_surprised(&self) -> bool {
         self.model.surprises > 0
     }
+
+    /// Whether the reduction is not worth its while: where nearly every step follows from everything, as in front of a
+    /// device that is busy all the time, hardly any schedules come to the same, and to run them all takes less time than to
+    /// remember what each of them did.
+    pub(super) fn is_barren(&self, tally: &Exploration) -> bool {
+        /// Schedules after which that can be judged.
+        const ENOUGH: u64 = 2048;
+        /// Steps that are remembered, at most; some 300 bytes each.
+        const STEPS_MAX: usize = 1 << 22;
+        let saved = tally.equivalent + tally.known_states;
+        (tally.schedules >= ENOUGH && saved < tally.schedules / 16)
+            || self.model.count() > STEPS_MAX
+    }
 }
 
 impl<S: Subject> Explorer<'_, S> {
@@ -116,7 +129,8 @@ impl<S: Subject> Explorer<'_, S> {
         })?;
         let is_lost = follow_to_known(memo, branch, processors).is_err();
         memo.model.surprises += u64::from(is_lost);
-        if memo.is_surprised() { Err(Outcome::Spent) } else { Ok(()) }
+        let goes_on = !memo.is_surprised() && !memo.is_barren(&self.tally);
+        if goes_on { Ok(()) } else { Err(Outcome::Spent) }
     }
 
     /// A schedule needs no run. Following one takes time, too, so that there is an end of it.

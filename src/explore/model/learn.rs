@@ -244,7 +244,10 @@ impl Model {
         let known = self.steps.entry(key).or_default();
         match known.iter().find(|known| world.history.has(known.footprint, &known.versions)) {
             Some(known) => self.surprises += u64::from(known.hash != hash || known.stop != stop),
-            None => known.push(step),
+            None => {
+                known.push(step);
+                self.count += 1;
+            }
         }
         world.context = context;
         world.history.add(processor, footprint, hash);
@@ -265,8 +268,9 @@ impl Model {
         let hash = hash_of([key, due], events);
         let leap = Leap { hash, time, due, stop, port_work, events: events.to_vec() };
         take_leap(world, how, &leap, self.memory);
-        if let Some(known) = self.leaps.insert(key, leap) {
-            self.surprises += u64::from(known.hash != hash || known.stop != stop);
+        match self.leaps.insert(key, leap) {
+            Some(known) => self.surprises += u64::from(known.hash != hash || known.stop != stop),
+            None => self.count += 1,
         }
     }
 }

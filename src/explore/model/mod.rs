@@ -65,6 +65,8 @@ pub(super) struct Model {
     goes_on: Map<bool>,
     /// Interrupts that could be delivered.
     interrupts: Map<u8>,
+    /// Steps and leaps.
+    count: usize,
     /// How often a step was another than the one that was known.
     pub(super) surprises: u64,
 }
@@ -80,8 +82,14 @@ impl Model {
             granted: Map::default(),
             goes_on: Map::default(),
             interrupts: Map::default(),
+            count: 0,
             surprises: 0,
         }
+    }
+
+    /// How many steps are known.
+    pub(super) const fn count(&self) -> usize {
+        self.count
     }
 
     /// Follows the step of the processor that runs, or of nobody, if it is known.
