@@ -223,8 +223,9 @@ fn is_resumed_after(name: &str, end: impl FnOnce(&mut Child)) {
         std::thread::yield_now();
     }
     end(&mut child);
-    assert_eq!(child.wait().unwrap().code(), None, "a signal ends it");
-    assert!(!scratch.0.join("out/index.html").exists(), "it has ended before");
+    let status = child.wait().unwrap();
+    let done = fs::read_to_string(&journal).unwrap().lines().count();
+    assert!(done < 200, "it was done before: {status}, {done} lines");
     // As if it had been ended inside a line.
     let text = fs::read(&journal).unwrap();
     fs::write(&journal, &text[..text.len() - 7]).unwrap();

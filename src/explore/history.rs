@@ -6,11 +6,36 @@
 //! happened before it, and the sum of the hashes is the same for two runs if and only if (collisions apart) one
 //! becomes the other by swapping neighbouring steps that do not depend on each other.
 
-use std::hash::{Hash, Hasher};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::footprint::{Footprint, OBJECTS, Objects};
 use crate::event::{Event, PROCESSORS_MAX};
 use crate::harness::EventHasher;
+
+/// A map by hashes of this module, which need not be hashed again.
+pub(super) type Map<T> = HashMap<u64, T, BuildHasherDefault<Ready>>;
+
+/// A set of such hashes.
+pub(super) type Set = HashSet<u64, BuildHasherDefault<Ready>>;
+
+/// Hashes what is a hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = mixed(self.0 ^ hash);
+    }
+}
 
 /// What has been done to one object.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,12 +55,21 @@ pub(super) struct History {
     sum: u64,
     /// The last step of each processor.
     own: [u64; PROCESSORS_MAX],
+    /// Objects that were touched since the last barrier; the others were last written by it.
+    touched: Objects,
+    barrier: u64,
     objects: [Object; OBJECTS],
 }
 
 impl Default for History {
     fn default() -> Self {
-        History { sum: 0, own: [0; PROCESSORS_MAX], objects: [Object::default(); OBJECTS] }
+        History {
+            sum: 0,
+            own: [0; PROCESSORS_MAX],
+            touched: Objects::default(),
+            barrier: 0,
+            objects: [Object::default(); OBJECTS],
+        }
     }
 }
 
@@ -51,8 +85,16 @@ impl History {
     }
 
     /// What a reader sees of an object.
-    pub(super) const fn seen(&self, object: u8) -> u64 {
-        self.objects[object as usize].write
+    pub(super) fn seen(&self, object: u8) -> u64 {
+        self.object(object).write
+    }
+
+    fn object(&self, number: u8) -> Object {
+        if self.touched.meets(Objects::one(number.into())) {
+            self.objects[usize::from(number)]
+        } else {
+            Object { write: self.barrier, readers: 0 }
+        }
     }
 
     /// What one sees who asks which interrupts are pending.
@@ -85,26 +127,28 @@ impl History {
     }
 
     fn version(&self, number: u8) -> u64 {
-        let object = &self.objects[usize::from(number)];
+        let object = self.object(number);
         mixed(object.write ^ object.readers.rotate_left(17))
     }
 
     /// A step with that hash happens.
     pub(super) fn add(&mut self, processor: u8, footprint: Footprint, step: u64) {
         for number in footprint.reads.numbers() {
-            let object = &mut self.objects[usize::from(number)];
-            object.readers = object.readers.wrapping_add(step);
+            let Object { write, readers } = self.object(number);
+            self.objects[usize::from(number)] =
+                Object { write, readers: readers.wrapping_add(step) };
         }
         for number in footprint.writes.numbers() {
             self.objects[usize::from(number)] = Object { write: step, readers: 0 };
         }
+        self.touched = self.touched.union(footprint.reads).union(footprint.writes);
         self.own[usize::from(processor)] = step;
         self.sum = self.sum.wrapping_add(step);
     }
 
     /// Something happens that comes after everything before it and before everything after it.
     pub(super) fn add_barrier(&mut self, step: u64) {
-        self.objects = [Object { write: step, readers: 0 }; OBJECTS];
+        (self.touched, self.barrier) = (Objects::default(), step);
         for (processor, own) in self.own.iter_mut().enumerate() {
             *own = mixed(step ^ (processor as u64 + 1));
         }

@@ -6,9 +6,9 @@
 //! Reduction for Context-Bounded State Exploration",
 //! <https://www.microsoft.com/en-us/research/publication/partial-order-reduction-for-context-bounded-state-exploration/>).
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::history::Set;
 use super::model::{Model, Unknown};
 use super::node::Node;
 use super::world::{Choice, How, Options, Stop, World};
@@ -22,16 +22,58 @@ struct Branch {
     choice: Option<Choice>,
 }
 
+impl Branch {
+    fn root() -> Branch {
+        Branch { node: Node::root(), world: Rc::new(World::new()), choice: None }
+    }
+
+    /// The one of a schedule that is known. Schedules wait for their turn without their states, which take much more
+    /// memory.
+    fn reached(model: &Model, node: Node, processors: u8) -> Result<Branch, Unknown> {
+        let mut branch = Branch::root();
+        for decision in &node.schedule {
+            let (mut left, mut place) = (decision.after, None);
+            follow(model, &branch, processors, |world, options| {
+                if left == 0 {
+                    // Where there is nothing to choose, a decision changes nothing.
+                    let calm = Choice::Here(How::Calmly);
+                    place = Some((world.clone(), options.choice(decision.choice).unwrap_or(calm)));
+                    return false;
+                }
+                left -= 1;
+                true
+            })?;
+            let (world, choice) = place.ok_or(Unknown)?;
+            branch = Branch { world: Rc::new(world), choice: Some(choice), ..branch };
+        }
+        Ok(Branch { node, ..branch })
+    }
+
+    /// The state after its last departure was chosen, and how it goes on.
+    fn start(&self) -> (World, How) {
+        let mut world = (*self.world).clone();
+        let how = match self.choice {
+            None => How::Nobody,
+            Some(Choice::Here(how)) => how,
+            Some(Choice::Switch(processor)) => {
+                world.switch_to(processor);
+                How::Calmly
+            }
+        };
+        (world, how)
+    }
+}
+
 /// What the reduction remembers.
 pub(super) struct Memo {
     model: Model,
-    settled: HashSet<u64>,
-    branched: HashSet<u64>,
+    settled: Set,
+    branched: Set,
 }
 
 impl Memo {
     pub(super) fn new(model: Model) -> Memo {
-        Memo { model, settled: HashSet::new(), branched: HashSet::new() }
+        Memo { model, settled: Set::default(), branched: Set::default() }
     }
 
     /// Whether something did not do what it is known to do.
@@ -43,18 +85,17 @@ impl Memo {
 impl<S: Subject> Explorer<'_, S> {
     /// Covers every schedule, those with the fewest departures first.
     pub(super) fn classes(&mut self, memo: &mut Memo) -> Ended<()> {
-        let root = Branch { node: Node::root(), world: Rc::new(World::new()), choice: None };
-        self.settle(memo, &root)?;
-        let mut level = vec![root];
+        self.settle(memo, &Branch::root())?;
+        let mut level = vec![Node::root()];
         for departures in 1..=self.bound.departures {
             self.departures = departures;
             let is_last = departures == self.bound.departures;
             let mut next = Vec::new();
-            for branch in level {
-                for child in self.children(memo, &branch) {
+            for node in level {
+                for child in self.children(memo, node) {
                     self.settle(memo, &child)?;
                     if !is_last {
-                        next.push(child);
+                        next.push(child.node);
                     }
                 }
             }
@@ -71,7 +112,7 @@ impl<S: Subject> Explorer<'_, S> {
         }
         let schedule = &branch.node.schedule;
         self.run(schedule, |sight| {
-            memo.model.learn(sight, schedule, processors);
+            memo.model.learn_rest(sight, branch.start(), branch.node.next, processors);
         })?;
         let is_lost = follow_to_known(memo, branch, processors).is_err();
         memo.model.surprises += u64::from(is_lost);
@@ -89,8 +130,12 @@ impl<S: Subject> Explorer<'_, S> {
     }
 
     /// The schedules with one more departure than this one, as far as its states were not branched from before.
-    fn children(&mut self, memo: &mut Memo, branch: &Branch) -> Vec<Branch> {
+    fn children(&mut self, memo: &mut Memo, node: Node) -> Vec<Branch> {
         let processors = self.processors();
+        let Ok(branch) = Branch::reached(&memo.model, node, processors) else {
+            memo.model.surprises += 1;
+            return Vec::new();
+        };
         let mut options = Vec::new();
         let mut children = Vec::new();
         let Memo { model, branched, .. } = memo;
@@ -114,7 +159,7 @@ impl<S: Subject> Explorer<'_, S> {
             }
             true
         };
-        let known = follow(model, branch, processors, visit);
+        let known = follow(model, &branch, processors, visit);
         model.surprises += u64::from(known.is_err());
         children
     }
@@ -139,15 +184,7 @@ fn follow(
     processors: u8,
     mut visit: impl FnMut(&World, Options) -> bool,
 ) -> Result<(), Unknown> {
-    let mut world = (*branch.world).clone();
-    let mut how = match branch.choice {
-        None => How::Nobody,
-        Some(Choice::Here(how)) => how,
-        Some(Choice::Switch(processor)) => {
-            world.switch_to(processor);
-            How::Calmly
-        }
-    };
+    let (mut world, mut how) = branch.start();
     loop {
         if world.running.is_none() && how != How::Nobody {
             world.running = model.pick(&world, processors)?;

@@ -1,11 +1,10 @@
 //! How the model learns from a run.
 
-use std::collections::HashMap;
 use std::slice::Iter;
 
 use super::{
-    Leap, Model, Step, idle_key, interrupts_key, is_idle, leap_key, lock_key, step_key, take_leap,
-    waiting_key,
+    Leap, Map, Model, Step, idle_key, interrupts_key, is_idle, leap_key, lock_key, step_key,
+    take_leap, waiting_key,
 };
 use crate::event::{Event, Kind, Mark, Pick, Point};
 use crate::explore::Sight;
@@ -40,6 +39,7 @@ impl Lesson<'_> {
 
 impl Model {
     /// Learns what a run of a schedule shows. Returns a number that equivalent runs have in common.
+    #[cfg(test)]
     pub(in crate::explore) fn learn(
         &mut self,
         sight: Sight<'_>,
@@ -48,19 +48,44 @@ impl Model {
     ) -> u64 {
         let mut decisions = schedule.iter();
         let decision = decisions.next().map(|first| (u64::from(first.after) + 1, first.choice));
-        let mut lesson = Lesson { processors, told: 0, decisions, decision };
-        let (mut world, mut how) = (World::new(), How::Nobody);
-        for (mark, before) in sight.marks {
-            let events = &sight.events[lesson.told..*before as usize];
+        let lesson = Lesson { processors, told: 0, decisions, decision };
+        self.learn_from(World::new(), How::Nobody, sight.marks, sight.events, lesson)
+    }
+
+    /// Learns what a run shows after its last departure, which was chosen at its point of this number and led to
+    /// that state; 0 for the start of the run.
+    pub(in crate::explore) fn learn_rest(
+        &mut self,
+        sight: Sight<'_>,
+        (world, how): (World, How),
+        point: usize,
+        processors: u8,
+    ) {
+        let is_point = |(_, (mark, _)): &(usize, &(Mark, u32))| matches!(mark, Mark::Point(_));
+        let points = sight.marks.iter().enumerate().filter(is_point);
+        let last = point.checked_sub(1).and_then(|last| { points }.nth(last));
+        let (first, told) = last.map_or((0, 0), |(at, (_, before))| (at + 1, *before as usize));
+        let lesson = Lesson { processors, told, decisions: [].iter(), decision: None };
+        self.learn_from(world, how, &sight.marks[first..], sight.events, lesson);
+    }
+
+    fn learn_from(
+        &mut self,
+        mut world: World,
+        mut how: How,
+        marks: &[(Mark, u32)],
+        events: &[Event],
+        mut lesson: Lesson<'_>,
+    ) -> u64 {
+        for (mark, before) in marks {
+            let events = &events[lesson.told..*before as usize];
             lesson.told = *before as usize;
-            match mark {
-                Mark::Point(point) => {
-                    how = self.learn_point(&mut world, how, events, point, &mut lesson)
-                }
-                Mark::Pick(pick) => how = self.learn_pick(&mut world, how, events, pick, &lesson),
-            }
+            how = match mark {
+                Mark::Point(point) => self.learn_point(&mut world, how, events, point, &mut lesson),
+                Mark::Pick(pick) => self.learn_pick(&mut world, how, events, pick, &lesson),
+            };
         }
-        self.learn_end(&mut world, how, &sight.events[lesson.told..]);
+        self.learn_end(&mut world, how, &events[lesson.told..]);
         world.history.sum()
     }
 
@@ -246,7 +271,7 @@ impl Model {
     }
 }
 
-fn know<T: PartialEq>(map: &mut HashMap<u64, T>, key: u64, value: T, surprises: &mut u64) {
+fn know<T: PartialEq>(map: &mut Map<T>, key: u64, value: T, surprises: &mut u64) {
     if let Some(known) = map.insert(key, value) {
         *surprises += u64::from(Some(&known) != map.get(&key));
     }

@@ -13,10 +13,8 @@
 
 mod learn;
 
-use std::collections::{HashMap, HashSet};
-
 use super::footprint::{Footprint, Memory, looks_at_time};
-use super::history::{Version, hash_of};
+use super::history::{Map, Set, Version, hash_of};
 use super::world::{How, Options, Status, Stop, World};
 use crate::event::Event;
 
@@ -54,19 +52,19 @@ pub(super) struct Unknown;
 pub(super) struct Model {
     memory: Memory,
     /// By what the step follows from on its processor.
-    steps: HashMap<u64, Vec<Step>>,
+    steps: Map<Vec<Step>>,
     /// By state.
-    leaps: HashMap<u64, Leap>,
+    leaps: Map<Leap>,
     /// States at which a run has ended.
-    ends: HashSet<u64>,
+    ends: Set,
     /// Whether an idle processor has something to do.
-    works: HashMap<u64, bool>,
+    works: Map<bool>,
     /// Whether one that waits would get its lock.
-    granted: HashMap<u64, bool>,
+    granted: Map<bool>,
     /// Whether one that waits can go on, with its lock or with an interrupt.
-    goes_on: HashMap<u64, bool>,
+    goes_on: Map<bool>,
     /// Interrupts that could be delivered.
-    interrupts: HashMap<u64, u8>,
+    interrupts: Map<u8>,
     /// How often a step was another than the one that was known.
     pub(super) surprises: u64,
 }
@@ -75,13 +73,13 @@ impl Model {
     pub(super) fn new(memory: Memory) -> Model {
         Model {
             memory,
-            steps: HashMap::new(),
-            leaps: HashMap::new(),
-            ends: HashSet::new(),
-            works: HashMap::new(),
-            granted: HashMap::new(),
-            goes_on: HashMap::new(),
-            interrupts: HashMap::new(),
+            steps: Map::default(),
+            leaps: Map::default(),
+            ends: Set::default(),
+            works: Map::default(),
+            granted: Map::default(),
+            goes_on: Map::default(),
+            interrupts: Map::default(),
             surprises: 0,
         }
     }
