@@ -221,6 +221,8 @@ mod on_the_machine {
         let correct = build("told", &["--memory"]);
         assert_eq!(first_race(&correct, false), None);
         assert_eq!(first_race(&correct, true), None);
+        let counted = build("told-counted", &["--memory", "--coverage"]);
+        assert_eq!(first_race(&counted, false), None, "counters of coverage race by nature");
         let told = first_race(&build("told9", &["--memory", "--mistake", "9"]), false);
         let told = told.expect("a race");
         assert!(told.starts_with("race.unsynchronized\nmemory: device extension+"), "{told}");

@@ -235,7 +235,11 @@ impl<S: Sink + 'static> Compiled<S> {
         // SAFETY: no run is under way, and none goes on that has ended.
         unsafe { self.image().restore() };
         let driver = self.driver();
-        machine.watch_image(self.image().range());
+        let counters = self.image().counters().map_or(0..0, |counters| {
+            let start = counters.addr().get();
+            start..start + counters.len()
+        });
+        machine.watch_image(self.image().range(), counters);
         let _watching = self.watch(machine).on();
         // SAFETY: the entry points are functions of the image, which its imports bind to a machine that tells an `S`;
         // `start`'s caller answers for what they do.

@@ -61,6 +61,7 @@ pub use state::End;
 
 use std::ffi::c_void;
 use std::fmt;
+use std::ops::Range;
 
 use crate::device::Device;
 use crate::event::Sink;
@@ -135,9 +136,10 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.watch_memory(watch);
     }
 
-    /// Where the image of a compiled driver lies, whose variables are shared memory too.
-    pub fn watch_image(&mut self, image: std::ops::Range<usize>) {
-        self.inner.watch_image(image);
+    /// Where the image of a compiled driver lies, whose variables are shared memory too; and in it the counters of its
+    /// instrumentation, which are not.
+    pub fn watch_image(&mut self, image: Range<usize>, counters: Range<usize>) {
+        self.inner.watch_image(image, counters);
     }
 
     /// The sink.

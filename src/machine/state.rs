@@ -91,6 +91,8 @@ pub(super) struct State<S> {
     pub(super) watch: MemoryWatch,
     /// Where a compiled driver's image lies.
     pub(super) image: Range<usize>,
+    /// Where in it the compiler's instrumentation counts.
+    pub(super) counters: Range<usize>,
     /// The processor that a decision switches to.
     pub(super) schedule_next: Option<u8>,
     pub(super) locks: Locks,
@@ -132,6 +134,7 @@ impl<S: Sink> State<S> {
             schedule: Schedule::default(),
             watch: MemoryWatch::default(),
             image: 0..0,
+            counters: 0..0,
             schedule_next: None,
             locks: Locks::new(),
             dpcs: Dpcs::new(),
@@ -240,6 +243,10 @@ impl<S: Sink> State<S> {
     pub(super) fn shared_place(&self, address: usize) -> Option<(Area, u32)> {
         let image = &self.image;
         if image.contains(&address) {
+            // Counters are the compiler's, which orders nothing around them, and not the driver's.
+            if self.counters.contains(&address) {
+                return None;
+            }
             return Some((Area::Image, (address - image.start) as u32));
         }
         self.memory.shared_place(address, |slot| self.requests.slots[slot].number)
@@ -323,8 +330,9 @@ impl<S: Sink + 'static> Inner<S> {
         self.state.get_mut().watch = watch;
     }
 
-    pub(super) fn watch_image(&mut self, image: Range<usize>) {
-        self.state.get_mut().image = image;
+    pub(super) fn watch_image(&mut self, image: Range<usize>, counters: Range<usize>) {
+        let state = self.state.get_mut();
+        (state.image, state.counters) = (image, counters);
     }
 
     pub(super) fn sink(&mut self) -> &mut S {
