@@ -377,10 +377,12 @@ fn jobs_share_the_runs_and_the_corpus() {
     let arguments =
         ["fuzz", "puppet", "--jobs", "3", "--runs", "3000", "--seed", "1", "--format", "json"];
     let said = scratch.run(&arguments);
-    assert_eq!((said.status, said.err.as_str()), (Some(1), ""), "{said:?}");
+    assert_eq!(said.err, "", "{said:?}");
     let lines = said.json_lines();
     let summary = lines.last().unwrap();
     assert_eq!(summary["type"], "summary");
+    // Who reads whose inputs when is the clock's, so a few thousand runs of several jobs may find nothing.
+    assert_eq!(said.status, Some(i32::from(summary["errors"] != 0)), "{said:?}");
     assert_eq!(summary["runs"], 3_000);
     assert_eq!(summary["reason"], "done");
     let findings = lines.iter().filter(|line| line["type"] == "finding").count() as u64;
