@@ -10,6 +10,7 @@ use super::corpus::{gather, read};
 use super::failure::{Failure, reason};
 use super::output::{Output, say};
 use super::triage::{build, program};
+use super::worker::served;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::message::to_hex;
@@ -21,7 +22,7 @@ use crate::mutants::hunt::{Order, Trail};
 use crate::mutants::journal::{Heading, Journal, Line};
 use crate::mutants::plan::{Mutant, plan};
 use crate::mutants::report::{Report, Row};
-use crate::mutants::worker::{self, CannotServe, Request, Surveyed};
+use crate::mutants::worker::{self, Request, Surveyed};
 use crate::scenario::{codec, text};
 
 /// Tell how many lock mistakes would be found
@@ -350,13 +351,5 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
         ));
     }
     let driver = input::driver(&arguments.driver, &arguments.device)?;
-    match worker::serve(&driver) {
-        Ok(()) => Ok(Verdict::Clean),
-        Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),
-        Err(CannotServe::Cage(_)) => {
-            Err(Failure::new("cannot lock up the process that runs the driver"))
-        }
-        // Nobody is left to tell.
-        Err(CannotServe::Parent(_)) => Ok(Verdict::Unusable),
-    }
+    served(worker::serve(&driver))
 }

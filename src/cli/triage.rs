@@ -11,6 +11,7 @@ use super::failure::{Failure, reason};
 use super::fuzz::{quoted, replay};
 use super::output::{Output, say, visible};
 use super::reports::Reports;
+use super::worker::served;
 use super::{Format, Verdict, input};
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
 use crate::harness::Target;
@@ -22,7 +23,7 @@ use crate::triage::journal::{Heading, Journal, OpenError};
 use crate::triage::minimise::Limits;
 use crate::triage::sort::{self, Audience, Done, Plan, Work};
 use crate::triage::store::Store;
-use crate::triage::worker::{self, CannotServe};
+use crate::triage::worker;
 
 /// Sort what fuzzers found by bug, and make each small
 ///
@@ -189,15 +190,7 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
         ));
     }
     let driver = input::driver(&arguments.driver, &arguments.device)?;
-    match worker::serve(&driver) {
-        Ok(()) => Ok(Verdict::Clean),
-        Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),
-        Err(CannotServe::Cage(_)) => {
-            Err(Failure::new("cannot lock up the process that runs the driver"))
-        }
-        // Nobody is left to tell.
-        Err(CannotServe::Parent(_)) => Ok(Verdict::Unusable),
-    }
+    served(worker::serve(&driver))
 }
 
 /// Progress: a bar on a terminal, a line now and then elsewhere.

@@ -8,6 +8,7 @@ use super::failure::{Failure, reason};
 use super::{Verdict, fuzz, input};
 use crate::engine::Mutation;
 use crate::engine::message::{Message, send};
+use crate::engine::serve::CannotServe;
 use crate::engine::worker::{self, CannotStart, Orders};
 use crate::scenario::PolicyKind;
 
@@ -90,4 +91,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     // With the parent gone there is nobody to tell.
     let _ = send(&mut std::io::stdout(), &Message::CannotStart { why: failure.line().to_owned() });
     Err(failure)
+}
+
+/// How a worker that answers requests ended, as a verdict.
+pub(super) fn served(result: Result<(), CannotServe>) -> Result<Verdict, Failure> {
+    match result {
+        Ok(()) => Ok(Verdict::Clean),
+        Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),
+        Err(CannotServe::Cage(_)) => {
+            Err(Failure::new("cannot lock up the process that runs the driver"))
+        }
+        // Nobody is left to tell.
+        Err(CannotServe::Parent(_)) => Ok(Verdict::Unusable),
+    }
 }

@@ -24,6 +24,7 @@ pub mod known;
 pub mod message;
 pub mod minimal;
 pub mod recorder;
+pub mod serve;
 #[doc(hidden)]
 pub mod solo;
 pub mod worker;

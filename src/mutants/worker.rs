@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::hunt::{Memory, Novelties, Order, Pool, Trail, breach, hunt, next};
 use super::survey::Survey;
 use crate::engine::message::{from_hex, to_hex};
-use crate::engine::worker::{CannotStart, cage, clear_counts, counts};
+use crate::engine::serve::CannotServe;
+use crate::engine::worker::{cage, clear_counts, counts};
 use crate::engine::{ignore_interrupts, run_begins, run_ends, watch};
-use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::harness::{Harness, Prepared, Target};
 use crate::scenario::{Scenario, codec};
 
 /// A request.
@@ -83,29 +84,6 @@ const ADDRESS_SPACE: u64 = 16 << 30;
 
 /// Between two reports of a hunt.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-
-/// Why a worker ends.
-#[derive(Debug)]
-pub enum CannotServe {
-    /// The driver cannot be run.
-    Driver(OpenError),
-    /// A compiled driver cannot be locked up.
-    Cage(CannotStart),
-    /// The parent is gone.
-    Parent(io::Error),
-}
-
-impl From<OpenError> for CannotServe {
-    fn from(error: OpenError) -> Self {
-        CannotServe::Driver(error)
-    }
-}
-
-impl From<io::Error> for CannotServe {
-    fn from(error: io::Error) -> Self {
-        CannotServe::Parent(error)
-    }
-}
 
 /// Answers requests on the driver until there are no more.
 ///

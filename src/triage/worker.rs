@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::minimise::{Limits, Minimal, Subject, is_among, minimise};
 use super::replay::Replay;
-use crate::engine::worker::{CannotStart, cage};
+use crate::engine::serve::CannotServe;
+use crate::engine::worker::cage;
 use crate::engine::{ignore_interrupts, message, run_begins, run_ends, watch};
 use crate::explore::{self, Bound, Outcome, Sight, explore};
-use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::harness::{Harness, Prepared, Target};
 use crate::report::told::{Told, gravest};
 use crate::rules::Finding;
 use crate::scenario::Decision;
@@ -64,29 +65,6 @@ pub enum Answer {
 
 /// What begins a line with an answer: a driver may print, too.
 pub const MARK: &str = "lockstorm answer ";
-
-/// Why a worker ends.
-#[derive(Debug)]
-pub enum CannotServe {
-    /// The driver cannot be run.
-    Driver(OpenError),
-    /// A compiled driver cannot be locked up.
-    Cage(CannotStart),
-    /// The parent is gone.
-    Parent(io::Error),
-}
-
-impl From<OpenError> for CannotServe {
-    fn from(error: OpenError) -> Self {
-        CannotServe::Driver(error)
-    }
-}
-
-impl From<io::Error> for CannotServe {
-    fn from(error: io::Error) -> Self {
-        CannotServe::Parent(error)
-    }
-}
 
 /// Answers requests on the driver until there are no more.
 ///
