@@ -31,14 +31,16 @@ impl Area {
     /// A number below 2^19, another for each area.
     #[inline]
     pub(crate) const fn number(self) -> u32 {
-        let (kind, which) = match self {
-            Area::Extension => (0, 0),
-            Area::Uncached => (1, 0),
-            Area::Pool => (2, 0),
-            Area::SrbExtension(request) => (3, request),
-            Area::LogicalUnit => (4, 0),
-            Area::Image => (5, 0),
+        // In the order of the variants, so that it is the compiler's own number for them.
+        let kind: u32 = match self {
+            Area::Extension => 0,
+            Area::Uncached => 1,
+            Area::Pool => 2,
+            Area::SrbExtension(_) => 3,
+            Area::LogicalUnit => 4,
+            Area::Image => 5,
         };
+        let which = if let Area::SrbExtension(request) = self { request } else { 0 };
         kind << 16 | which as u32
     }
 }
