@@ -53,7 +53,7 @@ impl<'a> Hand<'a> {
             Reply::Answer(Answer::Hunted(trail)) => Ok(*trail),
             Reply::Answer(other) => Err(nonsense(&other)),
             Reply::Died(death) => {
-                let kill = Kill::by_death(death.line(), remains(self.recorder.path()));
+                let kill = Kill::by_death(death, remains(self.recorder.path()));
                 Ok(Trail { runs: kill.runs, ms: 0, kill: Some(kill) })
             }
         }

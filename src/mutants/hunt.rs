@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Novelty;
+use crate::engine::crew::Death;
 use crate::engine::message::to_hex;
 use crate::engine::recorder::{Recorder, Remains};
 use crate::engine::serve::Pulse;
@@ -61,6 +62,9 @@ pub struct Kill {
     pub scenario: String,
     /// How the driver's memory was watched.
     pub memory: Memory,
+    /// What the mutant did to the worker's process, if it killed that; then the time is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<String>,
 }
 
 /// How a run watches the driver's accesses to shared memory.
@@ -89,19 +93,20 @@ impl Memory {
 
 impl Kill {
     /// The kill by a mutant that killed its worker, which leaves `remains`.
-    pub(super) fn by_death(line: String, remains: Option<Remains>) -> Kill {
+    pub(super) fn by_death(death: Death, remains: Option<Remains>) -> Kill {
         let Remains { runs, input } = remains.unwrap_or(Remains { runs: 1, input: None });
         let input = input.as_deref().and_then(<[u8]>::split_last);
         let (&memory, scenario) = input.unwrap_or((&0, &[]));
         Kill {
             rule: "driver.crashed".into(),
             severity: Severity::Error,
-            line,
+            line: death.line(),
             runs,
             ms: 0,
             by_corpus: false,
             scenario: to_hex(scenario),
             memory: Memory::ALL.get(usize::from(memory)).copied().unwrap_or_default(),
+            death: Some(format!("{} ({})", death.what, death.signal)),
         }
     }
 }
@@ -320,6 +325,7 @@ impl Hunter<'_> {
             by_corpus: self.by_corpus,
             scenario: to_hex(scenario),
             memory: self.memory,
+            death: None,
         }
     }
 }

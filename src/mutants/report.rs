@@ -101,7 +101,11 @@ impl Row {
                 let runs = counted(kill.runs, "run");
                 let refuted =
                     if self.argued.is_some() { "; that refutes the argument" } else { "" };
-                format!("{} after {runs}, {}{way}{refuted}", kill.rule, seconds(kill.ms))
+                let how = match &kill.death {
+                    None => format!("{} after {runs}, {}{way}", kill.rule, seconds(kill.ms)),
+                    Some(death) => format!("{} after {runs}: {death}", kill.rule),
+                };
+                format!("{how}{refuted}")
             }
             (None, Some(Trail { runs, ms, .. })) => {
                 let argued = self.argued.iter().fold(String::new(), |_, why| format!(": {why}"));
