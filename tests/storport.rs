@@ -201,7 +201,7 @@ fn what_a_stop_interrupts_ends_before_the_adapter_is_found_anew() {
         scenario.policy = Policy::Random { seed, pace: 2 };
         harness.run(&scenario);
         assert!(harness.findings().is_empty(), "{:?}", harness.findings());
-        let mut rest = &harness.events()[..];
+        let mut rest = harness.events();
         while let Some(stopped) =
             rest.iter().position(|event| matches!(event.kind, Kind::AdapterStopped { .. }))
         {
