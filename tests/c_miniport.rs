@@ -119,7 +119,7 @@ mod on_the_machine {
     use super::{TOOLS, build, have, root};
     use lockstorm::binary::DriverFile;
     use lockstorm::device::model::Model;
-    use lockstorm::event::Site;
+    use lockstorm::event::{Access, Event, Kind, Site, Touch};
     use lockstorm::harness::{Compiled, Harness, Target};
     use lockstorm::machine::{End, MemoryWatch};
     use std::path::{Path, PathBuf};
@@ -213,6 +213,22 @@ mod on_the_machine {
         None
     }
 
+    /// Interlocked operations of some random inputs.
+    fn interlocked(path: &Path) -> usize {
+        let mut harness = open(path, Model::Doorbell, None);
+        harness.watch_memory(MemoryWatch { events: true, preempts: false });
+        harness.record(true);
+        let mut inputs = Inputs::new(0xC0DE);
+        let told = |event: &&Event| {
+            matches!(event.kind, Kind::Accessed(Access { touch: Touch::Interlocked, .. }))
+        };
+        let runs = (0..60).map(|_| {
+            harness.run_bytes(&inputs.bytes(400));
+            harness.events().iter().filter(told).count()
+        });
+        runs.sum()
+    }
+
     #[test]
     fn a_driver_that_tells_of_its_memory_has_races_where_a_lock_is_missing() {
         if !have(&TOOLS, "a_driver_that_tells_of_its_memory_has_races_where_a_lock_is_missing") {
@@ -221,6 +237,7 @@ mod on_the_machine {
         let correct = build("told", &["--memory"]);
         assert_eq!(first_race(&correct, false), None);
         assert_eq!(first_race(&correct, true), None);
+        assert!(interlocked(&correct) > 100, "its counter of requests is told of as what it is");
         let counted = build("told-counted", &["--memory", "--coverage"]);
         assert_eq!(first_race(&counted, false), None, "counters of coverage race by nature");
         let told = first_race(&build("told9", &["--memory", "--mistake", "9"]), false);

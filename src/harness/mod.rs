@@ -116,7 +116,7 @@ impl Sink for Watch {
 
 impl Watch {
     /// An access, of which only data races are judged: by far the most frequent event of a run whose memory is watched.
-    #[inline]
+    #[inline(always)]
     fn accessed(&mut self, event: &Event, access: &Access) -> Flow {
         if self.hash.is_some() | self.recorded.is_some() {
             self.note(event);

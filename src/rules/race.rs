@@ -175,7 +175,9 @@ impl Races {
     }
 
     /// Takes an access: what `event` tells.
-    #[inline]
+    ///
+    /// Inlined, all of it but what is rare: an event that is made and read in one function need not exist in memory.
+    #[inline(always)]
     pub fn accessed(&mut self, event: &Event, access: &Access, checker: &mut Checker) -> Flow {
         if self.dump {
             return Flow::Continue;
@@ -186,7 +188,7 @@ impl Races {
             return Flow::Continue;
         }
         let clock = self.edges.clock(context);
-        let now = Mark::new(context, clock.at(context), access.touch.writes());
+        let now = Mark::new(context, clock, access.touch.writes());
         let known = &mut self.holders[usize::from(event.processor) % PROCESSORS_MAX];
         let told = || {
             let holder = *known.get_or_insert_with(|| holder(checker, event.processor));
@@ -226,9 +228,9 @@ fn raced(event: &Event, access: &Access, pair: &Pair, checker: &mut Checker) -> 
 fn side((mark, told): &(Mark, Told)) -> Side {
     let lock = |number: u8| (number != NO_LOCK).then(|| lock_of(number.into()));
     Side {
-        writes: mark.writes,
+        writes: mark.writes(),
         routine: Routine::ALL.get(usize::from(told.holder.routine)).copied(),
-        processor: mark.context.processor(),
+        processor: mark.context().processor(),
         locks: told.holder.locks.map(lock),
     }
 }

@@ -161,6 +161,7 @@ impl Edges {
         }
     }
 
+    #[inline(never)]
     fn atomic(&mut self, at: Context, area: Area, offset: u32, touch: Touch) {
         let key = u64::from(area.number()) << 32 | u64::from(offset);
         let (run, own) = (self.run, &mut self.contexts[at.index()]);
