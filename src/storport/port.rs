@@ -39,8 +39,13 @@ use super::touch::Touch;
 /// # Safety
 ///
 /// An implementation promises that its methods may be called at the IRQLs and from the callbacks that
-/// the documentation of each routine allows.
+/// the documentation of each routine allows, and what [`StorPort::TAKES_TURNS`] says.
 pub unsafe trait StorPort: Copy + 'static {
+    /// Processors take turns on one thread of the host, and none loses its turn inside an access to memory: so a plain load
+    /// and a plain store make an interlocked operation. The operations of real processors, which wait until
+    /// all stores before them are seen everywhere, would be a tenth of a simulated driver's time.
+    const TAKES_TURNS: bool = false;
+
     /// The handle for the adapter whose device extension lies at `extension`.
     ///
     /// # Safety
