@@ -27,6 +27,22 @@ pub enum Area {
     Image,
 }
 
+impl Area {
+    /// A number below 2^19, another for each area.
+    #[inline]
+    pub(crate) const fn number(self) -> u32 {
+        let (kind, which) = match self {
+            Area::Extension => (0, 0),
+            Area::Uncached => (1, 0),
+            Area::Pool => (2, 0),
+            Area::SrbExtension(request) => (3, request),
+            Area::LogicalUnit => (4, 0),
+            Area::Image => (5, 0),
+        };
+        kind << 16 | which as u32
+    }
+}
+
 impl fmt::Display for Area {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

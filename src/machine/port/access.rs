@@ -57,17 +57,16 @@ impl<S: Sink + 'static> Port<S> {
         }
     }
 
-    #[cold]
     #[inline(never)]
     fn touched(self, address: usize, bytes: usize, touch: Touch, site: Site) {
-        if self.with(|s| s.shared_place(address).is_none()) {
-            return;
-        }
         if self.with(|s| s.watch.preempts) {
+            if self.with(|s| s.shared_place(address).is_none()) {
+                return;
+            }
+            // What happens at the point may make another request's memory of it.
             self.memory_point();
         }
         self.act(|s| {
-            // Asked again: what happened at the point may have made another request's memory of it.
             if let Some((area, offset)) = s.shared_place(address).filter(|_| s.watch.events) {
                 let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
                 let access = Access { area, offset, bytes, touch };
