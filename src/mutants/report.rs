@@ -134,8 +134,10 @@ pub struct Report {
     pub argued: usize,
     /// Mutants that were not hunted to the end.
     pub open: usize,
-    /// Killed and warned of those that were hunted, in percent.
+    /// Killed and warned of those that are mistakes and were hunted, in percent.
     pub score: f64,
+    /// The same without those that were only warned of.
+    pub score_of_errors: f64,
     /// The mutants, by place.
     pub mutants: Vec<Row>,
 }
@@ -147,10 +149,9 @@ impl Report {
         let count = |fate| mutants.iter().filter(|row| row.fate == fate).count();
         let (killed, warned, survived) =
             (count(Fate::Killed), count(Fate::Warned), count(Fate::Survived));
-        let hunted = killed + warned + survived;
-        let score = match hunted {
+        let percent = |found: usize| match killed + warned + survived {
             0 => 100.0,
-            _ => (killed + warned) as f64 * 100.0 / hunted as f64,
+            hunted => found as f64 * 100.0 / hunted as f64,
         };
         Report {
             driver: driver.to_owned(),
@@ -161,7 +162,8 @@ impl Report {
             equivalent: count(Fate::Equivalent),
             argued: count(Fate::Argued),
             open: count(Fate::Open),
-            score,
+            score: percent(killed + warned),
+            score_of_errors: percent(killed),
             mutants,
         }
     }
@@ -188,6 +190,10 @@ impl Report {
             }
         }
         let _ = write!(line, "; score {:.1} %", self.score);
+        if self.warned > 0 {
+            let without = self.score_of_errors;
+            let _ = write!(line, " (those only warned of count as killed; {without:.1} % without)");
+        }
         line
     }
 
