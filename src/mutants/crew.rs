@@ -7,7 +7,7 @@ use std::process::Command;
 use super::hunt::{Kill, Order, Trail};
 use super::worker::{Answer, Request, Surveyed};
 use crate::engine::crew::{Asked, Reply, nonsense};
-use crate::engine::recorder::{Place, remains};
+use crate::engine::recorder::Place;
 
 /// Starts a worker with that file for its flight recorder.
 pub type Start<'a> = dyn Fn(&Path) -> Command + Sync + 'a;
@@ -22,7 +22,9 @@ pub struct Hand<'a> {
 impl<'a> Hand<'a> {
     /// A worker, started when it is first asked; `corpus` is what hunts begin with.
     #[must_use]
-    pub fn new(start: &'a Start<'a>, recorder: Place, corpus: Option<&'a Request>) -> Hand<'a> {
+    pub fn new(start: &'a Start<'a>, mut recorder: Place, corpus: Option<&'a Request>) -> Hand<'a> {
+        // What is wrong with the folder the worker will meet, too, and tell.
+        let _ = recorder.prepare();
         let path = recorder.path().to_owned();
         Hand { asked: Asked::new(move || start(&path), corpus), recorder }
     }
@@ -53,7 +55,7 @@ impl<'a> Hand<'a> {
             Reply::Answer(Answer::Hunted(trail)) => Ok(*trail),
             Reply::Answer(other) => Err(nonsense(&other)),
             Reply::Died(death) => {
-                let kill = Kill::by_death(death, remains(self.recorder.path()));
+                let kill = Kill::by_death(death, self.recorder.remains());
                 Ok(Trail { runs: kill.runs, ms: 0, kill: Some(kill) })
             }
         }
