@@ -122,6 +122,7 @@ mod on_the_machine {
     use lockstorm::event::{Access, Event, Kind, Site, Touch};
     use lockstorm::harness::{Compiled, Harness, Target};
     use lockstorm::machine::{End, MemoryWatch};
+    use lockstorm::scenario::{codec, text};
     use std::path::{Path, PathBuf};
 
     /// Enough for the rarest mistake, which one random input in 170 shows, many times over.
@@ -264,5 +265,32 @@ mod on_the_machine {
         let path = build("registers", &["--coverage"]);
         let events = silent(&mut open(&path, Model::Registers, Some(description)), RUNS);
         assert!(events > 100 * RUNS as u64, "it works: {events} events");
+    }
+
+    #[test]
+    fn its_scenarios_are_legal_and_the_seeds_of_its_device() {
+        if !have(&TOOLS, "its_scenarios_are_legal_and_the_seeds_of_its_device") {
+            return;
+        }
+        let mut harness = open(&build("seeds", &["--memory"]), Model::Doorbell, None);
+        harness.watch_memory(MemoryWatch { events: true, preempts: false });
+        let folder = root().join("examples/c-miniport/scenarios");
+        let mut scenarios: Vec<_> = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        scenarios.sort();
+        assert!(scenarios.len() >= 8);
+        for path in scenarios {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let scenario = text::read(&std::fs::read(&path).unwrap()).expect(name);
+            assert_eq!(harness.run(&scenario).end, End::Quiet, "{name}");
+            assert_eq!(harness.findings(), [], "{name}");
+            let mut bytes = Vec::new();
+            codec::encode(&scenario, &mut bytes);
+            let seed = format!("corpus/doorbell/doorbell-{name}.bin");
+            let found = std::fs::read(root().join(&seed));
+            assert!(found.is_ok_and(|found| found == bytes), "{seed}: run scripts/seeds");
+        }
     }
 }

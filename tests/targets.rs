@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 use lockstorm::scenario::{codec, mutate};
 use lockstorm::targets::{Runner, Target};
 
+// What `fuzz/` can be tested in without an engine; the tests are theirs.
+#[path = "../fuzz/src/known.rs"]
+mod known;
+#[path = "../fuzz/src/rows.rs"]
+mod rows;
+
 /// Lines of the longest target.
 const LINES_MAX: usize = 40;
 /// Mutants of each target: some seconds of a debug build.

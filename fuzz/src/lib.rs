@@ -8,8 +8,12 @@
 mod aflplusplus;
 #[cfg(all(coverage_counters, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod compares;
+#[cfg(all(coverage_counters, feature = "libfuzzer"))]
+mod known;
 #[cfg(feature = "libfuzzer")]
 mod libfuzzer;
+#[cfg(all(coverage_counters, feature = "libfuzzer"))]
+mod rows;
 #[cfg(address_sanitizer)]
 mod sanitizer;
 #[cfg(all(coverage_counters, feature = "libfuzzer"))]

@@ -8,6 +8,9 @@ use lockstorm::harness::BuiltIn;
 use lockstorm::scenario::mutate as mutation;
 use lockstorm::targets::{Runner, Target};
 
+#[cfg(coverage_counters)]
+use crate::subject::Hidden;
+
 /// libFuzzer finds the counters by the name of their section, clears them before each run and scans them after.
 #[cfg_attr(
     any(target_os = "linux", target_os = "freebsd", target_os = "netbsd"),
@@ -24,9 +27,9 @@ struct State {
     runner: Runner,
     /// With this every mutation comes to one scenario.
     only: Option<Vec<u8>>,
-    /// Counters of the compiler that are not the driver's; `None` for a target that is not about a driver.
+    /// What libFuzzer is not shown; `None` for a target that is not about a driver.
     #[cfg(coverage_counters)]
-    others: Option<crate::subject::Others>,
+    hidden: Option<Hidden>,
 }
 
 /// What is measured, for `scripts/throughput`: `empty` makes a target that does nothing, so that what is left is the
@@ -47,13 +50,26 @@ pub fn begin(target: Target) {
     let counters = &raw mut COUNTERS;
     // SAFETY: this is called once in a process, so that no other reference exists; libFuzzer touches the counters
     // only between runs, when no code that holds the reference runs.
-    let runner = Runner::new(target, unsafe { &mut *counters });
+    #[cfg_attr(not(coverage_counters), expect(unused_mut))]
+    let mut runner = Runner::new(target, unsafe { &mut *counters });
+    #[cfg(coverage_counters)]
+    let hidden = (target.driver() == Some(BuiltIn::Nvme)).then(|| learn(&mut runner));
     STATE.set(Some(State {
         runner,
         only: measured.map(|path| std::fs::read(path).expect("the file to measure")),
         #[cfg(coverage_counters)]
-        others: (target.driver() == Some(BuiltIn::Nvme)).then(crate::subject::Others::find),
+        hidden,
     }));
+}
+
+/// What a run of this target shows beyond itself, with the life of a usual adapter, which is what no bytes mean.
+#[cfg(coverage_counters)]
+fn learn(runner: &mut Runner) -> Hidden {
+    Hidden::find(|| {
+        // Should this life break a rule, the first input to lead it will say so.
+        let _ = runner.run(&[]);
+        runner.coverage().expect("a driver's run has coverage")
+    })
 }
 
 /// Runs one input.
@@ -61,10 +77,11 @@ pub fn begin(target: Target) {
 pub fn step(bytes: &[u8]) {
     STATE.with_borrow_mut(|state| {
         let Some(state) = state else { return };
-        state.runner.run_or_abort(bytes);
+        let State { runner, .. } = state;
+        runner.run_or_abort(bytes);
         #[cfg(coverage_counters)]
-        if let Some(others) = &state.others {
-            others.clear();
+        if let (Some(hidden), Some(locks)) = (&state.hidden, runner.coverage()) {
+            hidden.clear(locks);
         }
     });
 }

@@ -1,14 +1,19 @@
-//! What libFuzzer sees of the compiler's coverage: the driver's.
+//! What libFuzzer sees of the compiler's coverage and of the lock-state coverage: what a run says of the driver.
 //!
 //! The compiler counts the branches of all code alike. Four in five that a run takes are the machine's, the device
 //! model's and the rules'. Each of them costs libFuzzer more time than the machine needs for a DDI call, and which it
 //! was says little that lock-state coverage does not say better. So their counters go back to zero
-//! after each run, before libFuzzer looks at them.
+//! after each run, before libFuzzer looks at them; and so do those of the driver and of its locks that stand where
+//! a life in which nothing happens leaves them ([`Known`]).
 
 use std::fs;
 use std::slice;
 
+use lockstorm::coverage::CoverageMap;
 use object::{Object, ObjectSymbol, SymbolKind};
+
+use crate::known::Known;
+use crate::rows::{self, Row};
 
 /// What the names of the cores' functions, and of those made for a core, have in common.
 const DRIVER: &str = "8miniport";
@@ -48,25 +53,55 @@ unsafe extern "C" {
     fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32;
 }
 
-/// Counters that are not the driver's, as runs of such: the first and how many.
+/// What of a run libFuzzer is not to see.
 #[derive(Debug)]
-pub(crate) struct Others(Vec<(usize, usize)>);
+pub(crate) struct Hidden {
+    /// Counters of the compiler that are not the driver's.
+    others: Vec<Row>,
+    known: Known,
+    known_locks: Known,
+}
 
-impl Others {
-    /// Looks through the symbols of this program. Nothing of one that has none.
-    pub(crate) fn find() -> Others {
+impl Hidden {
+    /// Looks through the symbols of this program; of one that has none everything is shown. Then learns what `life`, in
+    /// which nothing happens, does; it returns the lock-state coverage.
+    pub(crate) fn find<'a>(life: impl FnOnce() -> &'a CoverageMap) -> Hidden {
         let functions = functions().unwrap_or_default();
-        let others = if functions.is_empty() { Vec::new() } else { others(&functions, places()) };
-        Others(others)
+        let all = [(0, places().len())];
+        if functions.is_empty() {
+            return Hidden {
+                others: Vec::new(),
+                known: Known::default(),
+                known_locks: Known::default(),
+            };
+        }
+        let others = rows::others(&functions, places().iter().map(|place| place.address));
+        clear(&all);
+        let locks = life();
+        clear(&others);
+        // SAFETY: the table of places is as long as the counters, and this copy is all that looks at them now.
+        let counters = unsafe { slice::from_raw_parts(BOUNDS.counters, places().len()) }.to_vec();
+        Hidden { others, known: Known::learn(&counters), known_locks: Known::learn(&locks.0) }
     }
 
-    /// Sets them to zero. To be called between runs.
-    pub(crate) fn clear(&self) {
-        for &(first, count) in &self.0 {
-            // SAFETY: the table of places is as long as the counters; instrumented code, which is all that touches
-            // these bytes beside libFuzzer, is in no middle of counting on this, the only thread.
-            unsafe { BOUNDS.counters.add(first).write_bytes(0, count) };
+    /// Sets it to zero. To be called between runs.
+    pub(crate) fn clear(&self, locks: &mut CoverageMap) {
+        // SAFETY: both tables are as long as those that were learned from; nobody but libFuzzer and instrumented code
+        // touches them, on this, the only thread.
+        unsafe {
+            self.known.hide(BOUNDS.counters);
+            self.known_locks.hide(locks.0.as_mut_ptr());
         }
+        // Last, because what was called here has been counted, too.
+        clear(&self.others);
+    }
+}
+
+fn clear(rows: &[Row]) {
+    for &(first, count) in rows {
+        // SAFETY: the table of places is as long as the counters; instrumented code, which is all that touches
+        // these bytes beside libFuzzer, is in no middle of counting on this, the only thread.
+        unsafe { BOUNDS.counters.add(first).write_bytes(0, count) };
     }
 }
 
@@ -94,20 +129,4 @@ fn functions() -> Option<Vec<(usize, bool)>> {
         .collect();
     functions.sort_unstable();
     Some(functions)
-}
-
-/// Which places are in functions that are not the driver's.
-fn others(functions: &[(usize, bool)], places: &[Place]) -> Vec<(usize, usize)> {
-    let mut others: Vec<(usize, usize)> = Vec::new();
-    for (number, place) in places.iter().enumerate() {
-        let after = functions.partition_point(|&(address, _)| address <= place.address);
-        if after > 0 && functions[after - 1].1 {
-            continue;
-        }
-        match others.last_mut() {
-            Some((first, count)) if *first + *count == number => *count += 1,
-            _ => others.push((number, 1)),
-        }
-    }
-    others
 }

@@ -13,7 +13,9 @@ use super::output::Output;
 use super::{Format, Verdict, input};
 use crate::engine::findings::write_whole;
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
-use crate::explore::{self, Bound, Exploration, Lot, Memory, Outcome, Sight, draw, explore};
+use crate::explore::{
+    self, Bound, Exploration, Lot, Memory, Outcome, Reduction, Sight, draw, explore,
+};
 use crate::harness::{Harness, Target};
 use crate::report::number::counted;
 use crate::rules::{Finding, Severity};
@@ -179,10 +181,14 @@ fn tell(
         0 => "complete within the bound".to_owned(),
         far => format!("but {} cannot be said in a scenario", counted(far, "place")),
     };
-    if exploration.surprised {
-        output.line(format_args!(
-            "lockstorm: it cannot be told which schedules come to the same: every one is run"
-        ));
+    match exploration.reduction {
+        Reduction::Held | Reduction::Unasked => {}
+        Reduction::Surprised => output.line(
+            "lockstorm: it cannot be told which schedules come to the same: every one was run",
+        ),
+        Reduction::Barren => {
+            output.line("lockstorm: hardly any schedules come to the same here: every one was run")
+        }
     }
     match &exploration.outcome {
         Outcome::Complete => output.line(format_args!(
@@ -224,7 +230,8 @@ struct Line {
     equivalent: u64,
     known_states: u64,
     out_of_reach: u64,
-    surprised: bool,
+    /// Whether schedules that come to the same were run once, or why not.
+    reduction: &'static str,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     finding: Option<String>,
@@ -246,7 +253,12 @@ impl Line {
             equivalent: exploration.equivalent,
             known_states: exploration.known_states,
             out_of_reach: exploration.out_of_reach,
-            surprised: exploration.surprised,
+            reduction: match exploration.reduction {
+                Reduction::Held => "held",
+                Reduction::Unasked => "unasked",
+                Reduction::Surprised => "surprised",
+                Reduction::Barren => "barren",
+            },
             seconds,
             finding: found.map(|found| found.finding.to_string()),
             scenario: found.map(|found| text::write(&found.scenario)),

@@ -225,6 +225,8 @@ impl<'a> Campaign<'a> {
             earlier,
             recorder: worker.place.path().to_path_buf(),
         };
+        // If this fails, so does the worker, which says why.
+        let _ = worker.place.prepare();
         let log = plan.logs.join(format!("worker-{index}.log"));
         let command = (self.worker_command)(&orders);
         worker.child = Some(Child::start(index, command, &log, &self.sender)?);

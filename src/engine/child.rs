@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 
 use super::exchange;
 use super::message::Message;
-use super::recorder::{self, Place, Remains};
+use super::recorder::{Place, Remains};
 use super::signals;
 
 /// What comes from worker `0`: see the second field.
@@ -44,14 +44,15 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts worker number `index` by `command`; its chatter goes to `log`.
+    /// Starts worker number `index` by `command`; its chatter goes to `log`, if that can be made: it is only for curiosity.
     pub(super) fn start(
         index: usize,
         mut command: Command,
         log: &Path,
         news: &Sender<News>,
     ) -> io::Result<Child> {
-        let log = File::options().append(true).create(true).open(log)?;
+        let open = |path: &Path| File::options().append(true).create(true).open(path);
+        let log = open(log).or_else(|_| open(Path::new("/dev/null")))?;
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = pipes.spawn()?;
         let leash = process.stdin.take();
@@ -111,7 +112,7 @@ fn keep(index: usize, chatter: impl Read, mut log: File, news: &Sender<News>) {
     for line in BufReader::new(chatter).split(b'\n').map_while(Result::ok) {
         if let Some(left) = room.checked_sub(line.len() + 1) {
             room = left;
-            // A full disk must not end the campaign, and the log is only for curiosity.
+            // A full disk must not end the campaign.
             let _ = log.write_all(&line).and_then(|()| log.write_all(b"\n"));
         }
         if let Some(corpus) = status(&String::from_utf8_lossy(&line))
@@ -144,7 +145,7 @@ pub(super) enum Death {
 
 /// Why a worker ended that was not told to.
 pub(super) fn death(status: ExitStatus, place: &Place) -> (Death, Option<Remains>) {
-    let remains = recorder::remains(place.path());
+    let remains = place.remains();
     let input = remains.as_ref().and_then(|remains| remains.input.clone());
     let death = match (status.signal().and_then(signals::deadly), input) {
         (Some((signal, what)), Some(input)) => {
@@ -159,6 +160,7 @@ pub(super) fn death(status: ExitStatus, place: &Place) -> (Death, Option<Remains
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::recorder::Recorder;
 
     #[test]
     fn reads_libfuzzers_status_lines_and_nothing_else() {
@@ -175,8 +177,9 @@ mod tests {
 
     #[test]
     fn only_a_signal_of_the_drivers_making_is_the_drivers_fault() {
-        let place = Place::new(&std::env::temp_dir(), 4713);
-        let recorder = recorder::Recorder::create(place.path()).unwrap();
+        let mut place = Place::new(&std::env::temp_dir(), 4713);
+        place.prepare().unwrap();
+        let recorder = Recorder::create(place.path()).unwrap();
         recorder.begin(&[1, 2]);
         let killed = ExitStatus::from_raw(libc::SIGKILL);
         assert!(matches!(death(killed, &place).0, Death::Other(_)));

@@ -2,15 +2,20 @@
 //!
 //! A driver that breaks its process leaves no chance to report anything from inside: the stack may be
 //! gone, or the process may spin for ever. So the worker copies each input into a small shared mapping of
-//! a file before it runs it (some 20 ns), and the parent reads the file when the worker is dead.
+//! a file before it runs it (some 20 ns), and the parent reads the file when the worker is dead. The parent has it open
+//! all the time: what is in it is not lost with its folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::INPUT_MAX;
+
+/// Room for the longest input, and a byte of how it is run, which some workers write behind it.
+const ROOM: usize = INPUT_MAX + 1;
 
 /// What the file holds, in the host's byte order: parent and worker are the same program.
 #[repr(C)]
@@ -20,7 +25,7 @@ struct Record {
     /// Bytes of the input.
     length: AtomicU64,
     /// The input.
-    bytes: [u8; INPUT_MAX],
+    bytes: [u8; ROOM],
 }
 
 const HEADER: usize = std::mem::offset_of!(Record, bytes);
@@ -32,7 +37,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Maps the file at `path`, made anew.
+    /// Maps the file at `path`, the one that is there or a new one.
     ///
     /// # Errors
     ///
@@ -50,7 +55,7 @@ impl Recorder {
     /// An input is about to run. What is longer than any scenario is cut.
     #[inline]
     pub fn begin(&self, input: &[u8]) {
-        let length = input.len().min(INPUT_MAX);
+        let length = input.len().min(ROOM);
         // SAFETY: the mapping is as long as a Record and lives as long as the process; this process alone
         // writes to it, from one thread.
         unsafe {
@@ -94,41 +99,62 @@ pub struct Remains {
     pub input: Option<Vec<u8>>,
 }
 
-/// The parent's side: what the worker of this file was doing. `None` if it had not come so far.
-#[must_use]
-pub fn remains(path: &Path) -> Option<Remains> {
-    let file = std::fs::read(path).ok()?;
-    let (header, bytes) = file.split_at_checked(HEADER)?;
-    let word = |at: usize| Some(u64::from_ne_bytes(header.get(at..at + 8)?.try_into().ok()?));
-    let turns = word(std::mem::offset_of!(Record, turns))?;
-    let length = usize::try_from(word(std::mem::offset_of!(Record, length))?).ok()?;
-    let input = if turns % 2 == 1 { bytes.get(..length).map(<[u8]>::to_vec) } else { None };
-    Some(Remains { runs: turns.div_ceil(2), input })
-}
-
-/// A recorder's file, gone when its worker is done with.
+/// The parent's side: a recorder's file, gone when its worker is done with.
 #[derive(Debug)]
-pub struct Place(PathBuf);
+pub struct Place {
+    path: PathBuf,
+    file: Option<File>,
+}
 
 impl Place {
     /// The file for worker `worker` of this process, in `directory`.
     #[must_use]
     pub fn new(directory: &Path, worker: usize) -> Place {
         // The process id keeps two campaigns on the same directory apart.
-        Place(directory.join(format!("worker-{worker}-{}.input", std::process::id())))
+        let name = format!("worker-{worker}-{}.input", std::process::id());
+        Place { path: directory.join(name), file: None }
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Makes the file for the next worker, empty, and its folder if that has vanished.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; the worker will meet them, too.
+    pub fn prepare(&mut self) -> io::Result<()> {
+        self.file = None;
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&self.path)?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// What the worker was doing. `None` if it had not come so far.
+    #[must_use]
+    pub fn remains(&self) -> Option<Remains> {
+        let mut content = vec![0; size_of::<Record>()];
+        self.file.as_ref()?.read_exact_at(&mut content, 0).ok()?;
+        let (header, bytes) = content.split_at_checked(HEADER)?;
+        let word = |at: usize| Some(u64::from_ne_bytes(header.get(at..at + 8)?.try_into().ok()?));
+        let turns = word(std::mem::offset_of!(Record, turns))?;
+        let length = usize::try_from(word(std::mem::offset_of!(Record, length))?).ok()?;
+        let input = if turns % 2 == 1 { bytes.get(..length).map(<[u8]>::to_vec) } else { None };
+        Some(Remains { runs: turns.div_ceil(2), input })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Best effort: it may never have been made, and nothing depends on it any more.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -138,25 +164,54 @@ mod tests {
 
     #[test]
     fn the_parent_reads_the_input_that_was_running_and_only_that() {
-        let place = Place::new(&std::env::temp_dir(), 4711);
+        let mut place = Place::new(&std::env::temp_dir(), 4711);
+        assert_eq!(place.remains(), None);
+        place.prepare().unwrap();
+        assert_eq!(place.remains(), None);
         let recorder = Recorder::create(place.path()).unwrap();
-        assert_eq!(remains(place.path()), Some(Remains { runs: 0, input: None }));
+        assert_eq!(place.remains(), Some(Remains { runs: 0, input: None }));
         recorder.begin(&[1, 2, 3]);
-        assert_eq!(remains(place.path()), Some(Remains { runs: 1, input: Some(vec![1, 2, 3]) }));
+        assert_eq!(place.remains(), Some(Remains { runs: 1, input: Some(vec![1, 2, 3]) }));
         recorder.end();
-        assert_eq!(remains(place.path()), Some(Remains { runs: 1, input: None }));
+        assert_eq!(place.remains(), Some(Remains { runs: 1, input: None }));
         recorder.restart();
-        assert_eq!(remains(place.path()), Some(Remains { runs: 0, input: None }));
+        assert_eq!(place.remains(), Some(Remains { runs: 0, input: None }));
+        // The next worker's begins with nothing, even if that worker never comes so far.
+        recorder.begin(&[4]);
+        place.prepare().unwrap();
+        assert_eq!(place.remains(), None);
         let path = place.path().to_path_buf();
         drop(place);
-        assert_eq!(remains(&path), None);
+        assert!(!path.exists());
     }
 
     #[test]
     fn an_input_longer_than_any_scenario_is_cut() {
-        let place = Place::new(&std::env::temp_dir(), 4712);
+        let mut place = Place::new(&std::env::temp_dir(), 4712);
+        place.prepare().unwrap();
         let recorder = Recorder::create(place.path()).unwrap();
-        recorder.begin(&[7; INPUT_MAX + 100]);
-        assert_eq!(remains(place.path()).unwrap().input, Some(vec![7; INPUT_MAX]));
+        recorder.begin(&[7; ROOM + 100]);
+        assert_eq!(place.remains().unwrap().input, Some(vec![7; ROOM]));
+    }
+
+    #[test]
+    fn what_was_running_is_not_lost_with_the_folder() {
+        let folder =
+            std::env::temp_dir().join(format!("lockstorm-recorder-{}", std::process::id()));
+        let mut place = Place::new(&folder, 0);
+        place.prepare().unwrap();
+        let recorder = Recorder::create(place.path()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        recorder.begin(&[1, 2]);
+        let running = Some(Remains { runs: 1, input: Some(vec![1, 2]) });
+        assert_eq!(place.remains(), running);
+
+        // The next worker has a folder again.
+        place.prepare().unwrap();
+        let next = Recorder::create(place.path()).unwrap();
+        next.begin(&[1, 2]);
+        assert_eq!(place.remains(), running);
+        drop(place);
+        std::fs::remove_dir(&folder).unwrap();
     }
 }

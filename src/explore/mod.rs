@@ -44,7 +44,7 @@
 //!
 //! A footprint that leaves something out does not go unnoticed for long: a step that does something else than before,
 //! although nothing has changed that it was known to depend on, ends the reduction, and every schedule is run
-//! ([`Exploration::surprised`]). Tests compare the bugs and the classes that are shown with those of every schedule
+//! ([`Reduction::Surprised`]). Tests compare the bugs and the classes that are shown with those of every schedule
 //! within the bound, on random programs. Where the reduction finds next to nothing to leave out, it ends as well: then
 //! every schedule is run in less time.
 
@@ -166,9 +166,23 @@ pub struct Exploration {
     /// Places of departures that no scenario can say: more than 256 points after the one before, with no point between
     /// them where a decision changes nothing.
     pub out_of_reach: u64,
+    /// Whether equivalent schedules were left out.
+    pub reduction: Reduction,
+}
+
+/// Whether of equivalent schedules one was run, and if not, why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// One was.
+    #[default]
+    Held,
+    /// Nobody asked for it: [`Bound::every_point`].
+    Unasked,
     /// A step did something else than before although nothing that it was known to depend on had changed, so that
     /// equivalent schedules could not be told and every one was run.
-    pub surprised: bool,
+    Surprised,
+    /// Hardly any schedules came to the same, and to tell that took longer than to run every one.
+    Barren,
 }
 
 /// How an exploration ended.
@@ -236,17 +250,22 @@ impl<S: Subject> Explorer<'_, S> {
     /// Runs one schedule of each class, or every one if that cannot be told.
     fn explore(&mut self) -> Ended<()> {
         if self.bound.every_point {
+            self.tally.reduction = Reduction::Unasked;
             return self.every_point();
         }
         let mut memo = Memo::new(Model::new(self.subject.memory(&self.scenario)));
         let result = self.classes(&mut memo);
-        let (surprised, is_barren) = (memo.is_surprised(), memo.is_barren(&self.tally));
-        if matches!(result, Err(Outcome::Found(_))) || !surprised && (!is_barren || result.is_ok())
-        {
+        let reduction = match result {
+            Err(Outcome::Found(_)) => Reduction::Held,
+            _ if memo.is_surprised() => Reduction::Surprised,
+            Err(_) if memo.is_barren(&self.tally) => Reduction::Barren,
+            _ => Reduction::Held,
+        };
+        if reduction == Reduction::Held {
             return result;
         }
         drop(memo);
-        self.tally = Exploration { surprised, ..Exploration::default() };
+        self.tally = Exploration { reduction, ..Exploration::default() };
         self.every_point()
     }
 

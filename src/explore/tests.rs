@@ -116,7 +116,7 @@ impl Compared {
             let bound = Bound { departures, schedules: 20_000, every_point };
             let end = explore(&mut noted, scenario, bound, &|_| false, &mut |_| {});
             assert_eq!(noted.model.surprises, 0, "{}", text::write(scenario));
-            assert!(!end.surprised, "{}", text::write(scenario));
+            assert_ne!(end.reduction, Reduction::Surprised, "{}", text::write(scenario));
             let complete = matches!(end.outcome, Outcome::Complete);
             complete.then_some((noted.shown, end.schedules))
         };
@@ -161,6 +161,24 @@ fn schedules_of_the_nvme_core_that_come_to_the_same_are_told() {
     }
     println!("{compared:?}");
     assert!(compared.scenarios == 2 && compared.run <= compared.classes, "{compared:?}");
+}
+
+#[test]
+fn it_is_said_that_a_reduction_was_given_up_and_why() {
+    let puppet = text::read(TWO_LOCKS.as_bytes()).unwrap();
+    let nobody = |_: &Finding| false;
+    let reduction = |end: Exploration| end.reduction;
+    assert_eq!(
+        reduction(run(&mut harness(), &puppet, bound(1, true), &nobody)),
+        Reduction::Unasked
+    );
+    assert_eq!(reduction(run(&mut harness(), &puppet, bound(1, false), &nobody)), Reduction::Held);
+    // In front of a busy device nearly every step depends on every other.
+    let nvme = text::read(NVME_FIRST_LIGHT.as_bytes()).unwrap();
+    let mut harness = Harness::alone(BuiltIn::Nvme);
+    prepare(&mut harness, true);
+    let bound = Bound { schedules: 3_000, ..bound(2, false) };
+    assert_eq!(reduction(run(&mut harness, &nvme, bound, &nobody)), Reduction::Barren);
 }
 
 #[test]

@@ -318,6 +318,11 @@ impl Harness {
         self.machine.mutate(mutation);
     }
 
+    /// How many lock calls of the last run were at the mistake's place: with none, it was the driver's own run.
+    pub fn mutated_calls(&mut self) -> u32 {
+        self.machine.mutated_calls()
+    }
+
     /// How the driver's accesses to shared memory are watched in every run from now on. Where they are events, data races
     /// are looked for.
     pub fn watch_memory(&mut self, watch: MemoryWatch) {

@@ -58,5 +58,6 @@ pub mod hunt;
 pub mod journal;
 pub mod plan;
 pub mod report;
+pub mod spec;
 pub mod survey;
 pub mod worker;

@@ -17,7 +17,7 @@
 //! | a call of HwStorStartIo on a channel | the next on it, and HwStorResetBus | `storport/ns-storport-_perf_configuration_data` |
 //! | HwStorFindAdapter, HwStorInitialize | every callback | `storport/nc-storport-hw_initialize` |
 //! | HwStorPassiveInitializeRoutine, HwStorAdapterControl, HwStorUnitControl | later requests and controls | `storport/nf-storport-storportenablepassiveinitialization` |
-//! | every callback that has returned | HwStorAdapterControl and the routines of initialisation, for which StorPort waits until all is quiet | `storport/nc-storport-hw_adapter_control` |
+//! | every callback that has returned | HwStorAdapterControl and the routines of initialisation, for which StorPort waits until all is quiet; but a surprise removal waits for nothing | `storport/nc-storport-hw_adapter_control` |
 //! | setting a timer, queuing a work item, StorPortStateChangeDetected | its routine | `storport/nf-storport-storportrequesttimer` |
 //! | a register write | a later register read, a read of the uncached extension, and the interrupt that follows: the device orders them | `kernel/volatile-access` |
 //! | an interlocked operation, a volatile or releasing store | one that sees it | `kernel/introduction-to-spin-locks` |

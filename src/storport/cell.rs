@@ -62,7 +62,7 @@ impl<T: Copy> fmt::Debug for Shared<T> {
 }
 
 /// What an [`Interlocked`] cell can hold.
-pub trait Word: Copy {
+pub trait Word: Copy + PartialEq {
     /// Its atomic form.
     type Atomic;
 
@@ -126,8 +126,9 @@ word! {
 
 /// A field that processors read and change without a lock, by operations that cannot be torn.
 ///
-/// On real StorPort it is an atomic and costs no more. Each access passes the port, so that a checking port knows what
-/// it orders.
+/// On real StorPort it is an atomic and costs no more; where processors take turns on one thread
+/// ([`StorPort::TAKES_TURNS`]), plain loads and stores do. Each access passes the port, so that a checking port knows
+/// what it orders.
 #[repr(transparent)]
 pub struct Interlocked<T: Word>(T::Atomic);
 
@@ -150,7 +151,7 @@ impl<T: Word> Interlocked<T> {
     #[track_caller]
     pub fn store<P: StorPort>(&self, port: P, value: T, order: Ordering) {
         self.tell(port, if is_relaxed(order) { Touch::StoreRelaxed } else { Touch::Store });
-        T::store(&self.0, value, order);
+        T::store(&self.0, value, if P::TAKES_TURNS { Ordering::Relaxed } else { order });
     }
 
     /// Writes the field and returns what was there: InterlockedExchange.
@@ -158,6 +159,11 @@ impl<T: Word> Interlocked<T> {
     #[track_caller]
     pub fn swap<P: StorPort>(&self, port: P, value: T) -> T {
         self.tell(port, Touch::Interlocked);
+        if P::TAKES_TURNS {
+            let before = self.plain();
+            T::store(&self.0, value, Ordering::Relaxed);
+            return before;
+        }
         T::swap(&self.0, value, Ordering::SeqCst)
     }
 
@@ -170,7 +176,20 @@ impl<T: Word> Interlocked<T> {
     #[track_caller]
     pub fn exchange<P: StorPort>(&self, port: P, old: T, new: T) -> Result<T, T> {
         self.tell(port, Touch::Interlocked);
+        if P::TAKES_TURNS {
+            let before = self.plain();
+            if before != old {
+                return Err(before);
+            }
+            T::store(&self.0, new, Ordering::Relaxed);
+            return Ok(before);
+        }
         T::exchange(&self.0, old, new, Ordering::SeqCst)
+    }
+
+    #[inline]
+    fn plain(&self) -> T {
+        T::load(&self.0, Ordering::Relaxed)
     }
 
     #[inline]
@@ -187,6 +206,11 @@ impl Interlocked<u32> {
     #[track_caller]
     pub fn add_relaxed<P: StorPort>(&self, port: P, value: u32) -> u32 {
         self.tell(port, Touch::InterlockedRelaxed);
+        if P::TAKES_TURNS {
+            let before = self.plain();
+            self.0.store(before.wrapping_add(value), Ordering::Relaxed);
+            return before;
+        }
         self.0.fetch_add(value, Ordering::Relaxed)
     }
 }

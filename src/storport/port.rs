@@ -39,8 +39,13 @@ use super::touch::Touch;
 /// # Safety
 ///
 /// An implementation promises that its methods may be called at the IRQLs and from the callbacks that
-/// the documentation of each routine allows.
+/// the documentation of each routine allows, and what [`StorPort::TAKES_TURNS`] says.
 pub unsafe trait StorPort: Copy + 'static {
+    /// Processors take turns on one thread of the host, and none loses its turn inside an access to memory: so a plain load
+    /// and a plain store make an interlocked operation. The operations of real processors, which wait until
+    /// all stores before them are seen everywhere, would be a tenth of a simulated driver's time.
+    const TAKES_TURNS: bool = false;
+
     /// The handle for the adapter whose device extension lies at `extension`.
     ///
     /// # Safety
@@ -227,7 +232,7 @@ pub unsafe trait StorPort: Copy + 'static {
     #[track_caller]
     fn set_device_queue_depth(self, path: u8, target: u8, lun: u8, depth: u32) -> bool;
 
-    /// StorPortStateChangeDetected: calls `routine` later, under the StartIo lock.
+    /// StorPortStateChangeDetected: calls `routine`, if there is one, later, under the StartIo lock.
     ///
     /// # Safety
     ///
@@ -238,7 +243,7 @@ pub unsafe trait StorPort: Copy + 'static {
         entity: u32,
         address: &StorAddress,
         attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus;
 

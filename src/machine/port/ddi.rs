@@ -26,8 +26,11 @@ use crate::storport::{
 /// 100 ns units from 1601 to the start of every run; any fixed time does.
 const EPOCH: u64 = 132_537_600_000_000_000;
 
-// SAFETY: every routine does what the simulated StorPort's contract says, at any IRQL of the machine.
+// SAFETY: every routine does what the simulated StorPort's contract says, at any IRQL of the machine. A machine has one
+// thread, and its processors switch at decision points alone, none of which lies inside an access.
 unsafe impl<S: Sink + 'static> StorPort for Port<S> {
+    const TAKES_TURNS: bool = true;
+
     unsafe fn from_extension(extension: *mut c_void) -> Self {
         // SAFETY: the extension is this machine's, by the caller's promise.
         let address = unsafe { Memory::machine_of(extension.cast()) };
@@ -222,7 +225,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         entity: u32,
         _address: &StorAddress,
         _attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus {
         let site = self.site();

@@ -7,6 +7,7 @@ use super::clock::{CONTEXTS, Clock, Context, Handed};
 use crate::event::number::{LOCKS, number};
 use crate::event::{Access, Adapter, Area, DPCS_MAX, Event, Kind, Lock, Miniport, Routine, Touch};
 use crate::rules::checker::Checker;
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::{Ddi, Irql};
 
 /// Requests of which the hand-over is told apart; those beyond share.
@@ -15,6 +16,9 @@ const REQUESTS: usize = 64;
 const CHANNELS: usize = 8;
 /// Atomic variables that are told apart; those beyond share one order.
 const ATOMICS: usize = 128;
+
+/// The subject of HwStorAdapterControl for a surprise removal.
+const SURPRISE_REMOVAL: u16 = ScsiAdapterControlType::SURPRISE_REMOVAL.0 as u16;
 
 /// What hands an order on, apart from locks and their like, of which there are several.
 #[derive(Clone, Copy)]
@@ -253,6 +257,8 @@ impl Edges {
     fn entered(&mut self, at: Context, routine: Routine, subject: u16) {
         self.take(at, Giver::Initialized);
         match routine {
+            // It waits for nothing: requests are outstanding, and DPCs run.
+            Routine::AdapterControl if subject == SURPRISE_REMOVAL => self.take(at, Giver::Life),
             Routine::FindAdapter
             | Routine::Initialize
             | Routine::PassiveInitialize
