@@ -367,3 +367,48 @@ fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
     }
     body.push_str("</tbody></table></div></section>\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::mutation::{LockKind, Mutation, Place};
+    use crate::mutants::hunt::{Kill, Memory};
+
+    fn row(severity: Option<Severity>) -> Row {
+        let place = Place { spot: Spot::Image(0x10), lock: LockKind::Dpc };
+        let mutant = Mutant {
+            id: "00000010".into(),
+            mutation: Mutation { place, operator: Operator::DropAcquire },
+            site: "driver+0x10".into(),
+            callbacks: Vec::new(),
+            equivalent: None,
+            inputs: Vec::new(),
+        };
+        let kill = severity.map(|severity| Kill {
+            rule: "some.rule".into(),
+            severity,
+            line: String::new(),
+            runs: 1,
+            ms: 0,
+            by_corpus: false,
+            scenario: String::new(),
+            memory: Memory::Unwatched,
+            death: None,
+        });
+        Row::new(mutant, Some(Trail { runs: 1, ms: 0, kill }), None, None)
+    }
+
+    #[test]
+    fn a_warning_counts_as_a_kill_and_the_summary_says_so() {
+        let [error, warning] = [Severity::Error, Severity::Warning].map(|s| row(Some(s)));
+        let rows = vec![error.clone(), error.clone(), warning, row(None)];
+        let report = Report::new("some.sys", 1, rows);
+        assert_eq!(
+            report.summary(),
+            "some.sys: 4 mutants: 2 killed, 1 only warned of, 1 survived; \
+             score 75.0 % (those only warned of count as killed; 50.0 % without)"
+        );
+        let report = Report::new("some.sys", 1, vec![error, row(None)]);
+        assert_eq!(report.summary(), "some.sys: 2 mutants: 1 killed, 1 survived; score 50.0 %");
+    }
+}
