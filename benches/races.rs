@@ -1,6 +1,7 @@
 //! What looking for data races costs: the nvme core on its corpus, with and without, in one run.
 //!
-//! `cargo bench --bench races` prints the time of a run and its ratio to one whose memory is not watched.
+//! `cargo bench --bench races` prints the time of a run and its ratio to one whose memory is not watched; `-- ROUNDS`
+//! behind it says how often.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use lockstorm::harness::{BuiltIn, Harness};
 use lockstorm::machine::MemoryWatch;
 
-/// How often each way goes through the corpus; the fastest counts.
+/// How often each way goes through the corpus, unless it is said; the fastest counts.
 const ROUNDS: usize = 40;
 
 const WAYS: [(&str, MemoryWatch); 4] = [
@@ -32,6 +33,7 @@ fn inputs() -> Vec<Vec<u8>> {
 
 fn main() {
     let inputs = inputs();
+    let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(ROUNDS);
     let mut best = [Duration::MAX; WAYS.len()];
     let mut events = [0; WAYS.len()];
     let mut harnesses = WAYS.map(|(_, watch)| {
@@ -40,7 +42,7 @@ fn main() {
         harness
     });
     // Turn by turn, so that what else the host does befalls all alike.
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (way, harness) in harnesses.iter_mut().enumerate() {
             let began = Instant::now();
             events[way] = inputs.iter().map(|bytes| harness.run_bytes(bytes).events).sum();

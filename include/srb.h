@@ -200,7 +200,8 @@ typedef enum _STOR_PNP_ACTION {
     StorQueryCapabilities = 0x9,
     StorQueryResourceRequirements = 0xB,
     StorFilterResourceRequirements = 0xD,
-    StorSupriseRemoval = 0x17 /* spelt so on Windows */
+    StorSurpriseRemoval = 0x17,
+    StorSupriseRemoval = StorSurpriseRemoval /* as the documentation spells it */
 } STOR_PNP_ACTION;
 
 /* What SRB_FUNCTION_POWER and SRB_FUNCTION_PNP make of a SCSI_REQUEST_BLOCK: as long, with other names. */
@@ -260,7 +261,8 @@ typedef enum _SRBEXDATATYPE {
     SrbExDataTypeNvmeCommand = 0x43,
     SrbExDataTypeWmi = 0x60,
     SrbExDataTypePower = 0x61,
-    SrbExDataTypePnp = 0x62,
+    SrbExDataTypePnP = 0x62,
+    SrbExDataTypePnp = SrbExDataTypePnP, /* as the documentation spells it */
     SrbExDataTypeIoInfo = 0x80,
 } SRBEXDATATYPE;
 

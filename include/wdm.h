@@ -254,7 +254,8 @@ NTKERNELAPI VOID KeReleaseInStackQueuedSpinLockFromDpcLevel(PKLOCK_QUEUE_HANDLE 
 
 /*
  * Interlocked operations are instructions. With LOCKSTORM_MEMORY they are told of first: what clang puts in for
- * -fsanitize-coverage=trace-loads,trace-stores tells of every load and store, and not of them.
+ * -fsanitize-coverage=trace-loads,trace-stores tells of every load and store, and not of them. -fsanitize=thread does, and
+ * needs no LOCKSTORM_MEMORY.
  */
 #ifdef LOCKSTORM_MEMORY
 __declspec(dllimport) VOID __lockstorm_interlocked(volatile const VOID *Target, ULONG Bytes);

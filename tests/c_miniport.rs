@@ -119,9 +119,10 @@ mod on_the_machine {
     use super::{TOOLS, build, have, root};
     use lockstorm::binary::DriverFile;
     use lockstorm::device::model::Model;
-    use lockstorm::event::Site;
+    use lockstorm::event::{Access, Event, Kind, Site, Touch};
     use lockstorm::harness::{Compiled, Harness, Target};
     use lockstorm::machine::{End, MemoryWatch};
+    use lockstorm::scenario::{codec, text};
     use std::path::{Path, PathBuf};
 
     /// Enough for the rarest mistake, which one random input in 170 shows, many times over.
@@ -213,6 +214,22 @@ mod on_the_machine {
         None
     }
 
+    /// Interlocked operations of some random inputs.
+    fn interlocked(path: &Path) -> usize {
+        let mut harness = open(path, Model::Doorbell, None);
+        harness.watch_memory(MemoryWatch { events: true, preempts: false });
+        harness.record(true);
+        let mut inputs = Inputs::new(0xC0DE);
+        let told = |event: &&Event| {
+            matches!(event.kind, Kind::Accessed(Access { touch: Touch::Interlocked, .. }))
+        };
+        let runs = (0..60).map(|_| {
+            harness.run_bytes(&inputs.bytes(400));
+            harness.events().iter().filter(told).count()
+        });
+        runs.sum()
+    }
+
     #[test]
     fn a_driver_that_tells_of_its_memory_has_races_where_a_lock_is_missing() {
         if !have(&TOOLS, "a_driver_that_tells_of_its_memory_has_races_where_a_lock_is_missing") {
@@ -221,6 +238,7 @@ mod on_the_machine {
         let correct = build("told", &["--memory"]);
         assert_eq!(first_race(&correct, false), None);
         assert_eq!(first_race(&correct, true), None);
+        assert!(interlocked(&correct) > 100, "its counter of requests is told of as what it is");
         let counted = build("told-counted", &["--memory", "--coverage"]);
         assert_eq!(first_race(&counted, false), None, "counters of coverage race by nature");
         let told = first_race(&build("told9", &["--memory", "--mistake", "9"]), false);
@@ -247,5 +265,32 @@ mod on_the_machine {
         let path = build("registers", &["--coverage"]);
         let events = silent(&mut open(&path, Model::Registers, Some(description)), RUNS);
         assert!(events > 100 * RUNS as u64, "it works: {events} events");
+    }
+
+    #[test]
+    fn its_scenarios_are_legal_and_the_seeds_of_its_device() {
+        if !have(&TOOLS, "its_scenarios_are_legal_and_the_seeds_of_its_device") {
+            return;
+        }
+        let mut harness = open(&build("seeds", &["--memory"]), Model::Doorbell, None);
+        harness.watch_memory(MemoryWatch { events: true, preempts: false });
+        let folder = root().join("examples/c-miniport/scenarios");
+        let mut scenarios: Vec<_> = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        scenarios.sort();
+        assert!(scenarios.len() >= 8);
+        for path in scenarios {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let scenario = text::read(&std::fs::read(&path).unwrap()).expect(name);
+            assert_eq!(harness.run(&scenario).end, End::Quiet, "{name}");
+            assert_eq!(harness.findings(), [], "{name}");
+            let mut bytes = Vec::new();
+            codec::encode(&scenario, &mut bytes);
+            let seed = format!("corpus/doorbell/doorbell-{name}.bin");
+            let found = std::fs::read(root().join(&seed));
+            assert!(found.is_ok_and(|found| found == bytes), "{seed}: run scripts/seeds");
+        }
     }
 }

@@ -1,5 +1,12 @@
 //! `lockstorm locks`: what the map says is what the runs did.
 
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+mod support;
+
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+#[path = "support/notice.rs"]
+mod notice;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -210,4 +217,59 @@ fn a_corpus_that_is_not_there_is_told_with_what_to_do() {
     assert!(
         said.contains("no inputs") && said.contains("lockstorm fuzz") && said.lines().count() == 1
     );
+}
+
+/// The C example, built so that it tells of its memory and of its coverage; `None` without the tools, which is said.
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn build_ramdisk() -> Option<PathBuf> {
+    let driver = Path::new(env!("CARGO_TARGET_TMPDIR")).join("locks-ramdisk.sys");
+    let missing = ["clang", "lld-link", "llvm-dlltool"]
+        .into_iter()
+        .find(|tool| Command::new(tool).arg("--version").output().is_err());
+    if let Some(tool) = missing {
+        notice::left_out("a_compiled_drivers_fields", &format!("there is no {tool}"));
+        return None;
+    }
+    let script = root().join("examples/c-miniport/build");
+    let arguments = ["--memory", "--coverage", "-o"];
+    let built = Command::new("sh").arg(script).args(arguments).arg(&driver).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(driver)
+}
+
+#[test]
+#[cfg(all(feature = "binary", target_arch = "x86_64", target_os = "linux"))]
+fn a_compiled_drivers_fields_have_the_locks_that_its_header_says() {
+    use lockstorm::device::model::Model;
+    use lockstorm::harness::{Compiled, Target};
+
+    let Some(path) = build_ramdisk() else { return };
+    let target = Target::Compiled(Compiled { path, device: Model::Doorbell, pci: None });
+    let mut harness = Harness::open(&target, Box::leak(Box::default())).expect("the driver loads");
+    harness.record(true);
+    harness.watch_memory(MemoryWatch { events: true, preempts: false });
+    let (mut fold, mut inputs) = (Fold::new(false), support::Inputs::new(0x10C5));
+    for number in 0..300 {
+        harness.run_bytes(&inputs.bytes(400));
+        fold.add(&format!("input {number}"), harness.events(), false);
+    }
+    let fields = fold.map("ramdisk.sys").fields.expect("accesses");
+    let guards = |function: &str| {
+        let extension = fields.iter().filter(|field| field.area == "device extension");
+        let there = extension
+            .filter(|field| field.sites.iter().any(|site| site.starts_with(function)))
+            .map(|field| field.guard.clone());
+        there.collect::<Vec<_>>()
+    };
+    let lock = |name: &str| Guard::Locks(vec![name.into()]);
+    let entries = guards("AddEntry (");
+    assert!(
+        !entries.is_empty() && entries.iter().all(|guard| *guard == lock("Executive(1)")),
+        "{entries:?}"
+    );
+    assert!(guards("StartRequest (").contains(&lock("StartIo")), "{:?}", guards("StartRequest ("));
+    assert!(guards("FreeSlot (").contains(&lock("Dpc")), "{:?}", guards("FreeSlot ("));
+    assert!(guards("RamdiskTimer (").contains(&Guard::Atomic), "the counter of requests");
+    let written = fields.iter().find(|field| field.area == "driver" && field.writes > 0);
+    assert!(written.is_none(), "coverage counters are not the driver's: {written:?}");
 }

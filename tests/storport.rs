@@ -6,7 +6,7 @@ use lockstorm::harness::{BuiltIn, Harness};
 use lockstorm::machine::End;
 use lockstorm::miniport::puppet::{Call, Op};
 use lockstorm::scenario::{
-    AdapterAction, At, Decision, InterruptKind, Perf, Query, Scenario, Step,
+    AdapterAction, At, Decision, InterruptKind, Perf, Policy, Query, Scenario, Step, text,
 };
 use lockstorm::storport::Irql;
 
@@ -174,6 +174,54 @@ fn without_restart_the_adapter_is_found_anew() {
     let found = events(&scenario);
     assert_eq!(count(&found, Routine::FindAdapter), 2);
     assert_eq!(count(&found, Routine::Initialize), 2);
+}
+
+const STOPPED_TWICE: &[u8] = b"(
+    version: 2,
+    setup: (
+        processors: 8, interrupts: Line, per_message: false, half_duplex: true, channels: 6, early_interrupts: true,
+        control_under_interrupt_lock: true, restart_supported: false, failures: (passive_initialization: true),
+        perf: [MessageRanges, Locality, CurrentCpu, NoSgl],
+    ),
+    steps: [
+        Read(block: 90, blocks: 8, slowness: 6, processor: 5, gap: 3),
+        Adapter(what: StopAndRestart, processor: 5, gap: 3),
+        Adapter(what: StopAndRestart, gap: 3),
+        Adapter(what: StopAndRestart, processor: 5, gap: 3),
+    ],
+)";
+
+#[test]
+fn what_a_stop_interrupts_ends_before_the_adapter_is_found_anew() {
+    let mut scenario = text::read(STOPPED_TWICE).expect("well formed");
+    let mut harness = Harness::alone(BuiltIn::Nvme);
+    harness.record(true);
+    let mut interrupted = 0;
+    for seed in 0..1000 {
+        scenario.policy = Policy::Random { seed, pace: 2 };
+        harness.run(&scenario);
+        assert!(harness.findings().is_empty(), "{:?}", harness.findings());
+        let mut rest = harness.events();
+        while let Some(stopped) =
+            rest.iter().position(|event| matches!(event.kind, Kind::AdapterStopped { .. }))
+        {
+            rest = &rest[stopped..];
+            let is_found = |event: &Event| entered(Routine::FindAdapter)(&event.kind);
+            let Some(found) = rest.iter().position(is_found) else { break };
+            let ends = |event: &&Event| matches!(event.kind, Kind::Left { .. });
+            interrupted += rest[..found].iter().filter(ends).count();
+            let done = found
+                + 1
+                + position(&rest[found + 1..], |kind| {
+                    !matches!(kind, Kind::Called { .. } | Kind::Accessed(_))
+                });
+            let leaves =
+                matches!(rest[done].kind, Kind::Left { routine: Routine::FindAdapter, .. });
+            assert!(leaves, "{seed}: {:?}", rest[done]);
+            rest = &rest[done..];
+        }
+    }
+    assert!(interrupted > 0, "something was under way");
 }
 
 #[test]

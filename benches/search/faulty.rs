@@ -299,7 +299,7 @@ unsafe impl StorPort for Faulty {
         fn initialize_dpc(dpc: *mut StorDpc, routine: HwDpcRoutine);
         fn cancel_dpc(dpc: *mut StorDpc) -> bool;
         fn set_target_processor_dpc(dpc: *mut StorDpc, processor: ProcessorNumber) -> StorStatus;
-        fn state_change_detected(entity: u32, address: &StorAddress, attributes: u32, routine: HwStateChange, context: *mut c_void) -> StorStatus;
+        fn state_change_detected(entity: u32, address: &StorAddress, attributes: u32, routine: Option<HwStateChange>, context: *mut c_void) -> StorStatus;
         fn free_device_base(base: *mut c_void);
         fn free_pool(buffer: *mut c_void) -> StorStatus;
         fn read_register_ulong(register: *const u32) -> u32;

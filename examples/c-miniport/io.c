@@ -11,12 +11,13 @@ VOID RamdiskComplete(PADAPTER Adapter, PSCSI_REQUEST_BLOCK Srb, UCHAR SrbStatus)
     StorPortNotification(RequestComplete, Adapter, Srb);
 }
 
-/* Completes requests whose status is set already. With no lock held. */
+/* Writes down and completes requests whose status is set already. With no lock held. */
 VOID RamdiskCompleteAll(PADAPTER Adapter, PLIST_ENTRY Finished)
 {
     while (!IsListEmpty(Finished)) {
         PREQUEST request = CONTAINING_RECORD(RemoveHeadList(Finished), REQUEST, Link);
 
+        RamdiskNote(Adapter, request->Command.Operation, SrbGetSrbStatus(request->Srb), request->Command.FirstBlock);
         /* From here on the request, and the memory in which `request` lies, are StorPort's. */
         StorPortNotification(RequestComplete, Adapter, request->Srb);
     }
@@ -139,7 +140,7 @@ VOID RamdiskTimer(PVOID DeviceExtension)
     StartTimer(adapter);
 }
 
-static VOID SetResult(PADAPTER Adapter, PREQUEST Request, UCHAR Status)
+static VOID SetResult(PREQUEST Request, UCHAR Status)
 {
     PSCSI_REQUEST_BLOCK srb = Request->Srb;
 
@@ -159,7 +160,6 @@ static VOID SetResult(PADAPTER Adapter, PREQUEST Request, UCHAR Status)
         RamdiskSetSense(srb, SCSI_SENSE_ILLEGAL_REQUEST, SCSI_ADSENSE_INVALID_CDB);
         break;
     }
-    RamdiskNote(Adapter, Request->Command.Operation, Status, Request->Command.FirstBlock);
 }
 
 /* Takes what has ended off the channel. Under the channel's Dpc lock. */
@@ -177,7 +177,7 @@ static VOID TakeFinished(PADAPTER Adapter, PCHANNEL Channel, ULONG Done, PLIST_E
         }
         Channel->Busy &= ~bit;
         InterlockedDecrement(&Adapter->InFlight);
-        SetResult(Adapter, Channel->Request[slot], status);
+        SetResult(Channel->Request[slot], status);
         InsertTailList(Finished, &Channel->Request[slot]->Link);
         Channel->Request[slot] = NULL;
     }

@@ -191,7 +191,8 @@ impl Watched {
             return true;
         }
         let Some(at) = self.offset(at) else { return self.take_wild_call(&mut context) };
-        match cause(&context, self.is_guard(address)) {
+        let overflow = self.is_overflow(address, context.get(libc::REG_RSP));
+        match cause(&context, overflow) {
             // The instruction has been executed; its report is to name it.
             Some(cause @ Cause::Breakpoint) => {
                 self.crash(&mut context, Fault { cause, at: at.saturating_sub(1), address });
@@ -258,9 +259,9 @@ impl Watched {
 }
 
 /// What ends the run at once; `None` if the instruction must be looked at.
-fn cause(context: &Context<'_>, in_guard: bool) -> Option<Cause> {
+fn cause(context: &Context<'_>, overflow: bool) -> Option<Cause> {
     match context.vector() {
-        vector::PAGE if in_guard => Some(Cause::StackOverflow),
+        vector::PAGE if overflow => Some(Cause::StackOverflow),
         vector::PAGE if context.is_page_fault(FETCH) => Some(Cause::AccessViolation),
         vector::PAGE | vector::PROTECTION => None,
         vector::DIVIDE => Some(Cause::DivisionByZero),

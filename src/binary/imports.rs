@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use super::frame::{Call, Entry};
-use super::{instrument, kernel, storport};
+use super::{atomic, instrument, kernel, storport};
 use crate::event::{Cause, Sink};
 
 /// Modules whose exports a miniport may import.
@@ -22,7 +22,7 @@ pub(super) fn routine<S: Sink + 'static>(module: &str, name: &str) -> Option<usi
     let entry = if is("storport.sys") {
         storport::find::<S>(name)
     } else if is(instrument::MODULE) {
-        instrument::find::<S>(name)
+        instrument::find::<S>(name).or_else(|| atomic::find::<S>(name))
     } else {
         kernel::find::<S>(name).or_else(|| kernel::find_raw(name))
     };

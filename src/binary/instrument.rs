@@ -1,10 +1,10 @@
-//! What instrumentation tells of: every load and store of a driver that was compiled for it, and interlocked operations,
-//! of which the headers in `include/` tell.
+//! What instrumentation tells of: every load and store of a driver that was compiled for it, and interlocked operations.
 //!
 //! Two instrumentations of clang's are understood. That of its thread sanitizer (`-fsanitize=thread`, here without its run
-//! time) tells volatile accesses, which on Windows order others, from plain ones. That of its coverage
-//! (`-fsanitize-coverage=trace-loads,trace-stores`) does not: a driver whose processors share volatile variables without a
-//! lock shows races with it that are none on Windows.
+//! time) tells volatile accesses, which on Windows order others, from plain ones, and has interlocked operations done here
+//! ([`atomic`](super::atomic)). That of its coverage (`-fsanitize-coverage=trace-loads,trace-stores`) does neither: a driver whose
+//! processors share volatile variables without a lock shows races with it that are none on Windows, and of interlocked
+//! operations it tells only with the headers in `include/` and `LOCKSTORM_MEMORY`.
 //!
 //! The routines are imports from a module of lockstorm's own, so that such a driver cannot be loaded elsewhere by
 //! mistake. Accesses of the stack come here too and end at once.
@@ -82,7 +82,7 @@ fn interlocked<S: Sink + 'static>(call: &Call<S>) -> usize {
 }
 
 /// The driver is about to touch what argument 0 points to. DriverEntry is alone with everything.
-fn touch<S: Sink + 'static>(call: &Call<S>, bytes: usize, touch: Touch) -> usize {
+pub(super) fn touch<S: Sink + 'static>(call: &Call<S>, bytes: usize, touch: Touch) -> usize {
     if let Some(port) = call.machine() {
         port.image_touches(call.word(0), bytes, touch);
     }

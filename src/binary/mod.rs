@@ -16,6 +16,7 @@
 //! | `driver` | a loaded driver, ready to run |
 //! | `load` | DriverEntry |
 //! | `hooks` | what the machine does for an instruction that faults |
+//! | `instrument`, `atomic` | accesses that instrumentation tells of; interlocked operations that it has done here |
 //! | `frame` | how a call arrives: entry points and arguments |
 //! | `imports` | which routine is bound to which entry point |
 //! | `storport/` | storport.sys: its exports, StorPortNotification, StorPortExtendedFunction |
@@ -29,6 +30,7 @@
 //! unwinds into the driver.
 
 mod arithmetic;
+mod atomic;
 pub mod driver;
 mod emulate;
 pub mod error;
@@ -55,8 +57,8 @@ mod tests;
 
 pub use driver::{Compiled, DriverCounters, DriverFile};
 
-/// The routines that have a model: of storport.sys, of ntoskrnl.exe, and of lockstorm's own module.
+/// The routines that have a model: of storport.sys, of ntoskrnl.exe, and twice of lockstorm's own module.
 #[must_use]
-pub fn modelled_routines() -> [&'static [&'static str]; 3] {
-    [storport::NAMES, kernel::NAMES, instrument::NAMES]
+pub fn modelled_routines() -> [&'static [&'static str]; 4] {
+    [storport::NAMES, kernel::NAMES, instrument::NAMES, atomic::NAMES]
 }

@@ -92,11 +92,18 @@ impl Stacks {
             .then(|| (offset % self.bytes + 1).cast_signed() - self.guard.cast_signed())
     }
 
-    /// Whether `address` lies in a guard.
+    /// Whether an access to `address`, with the stack pointer at `pointer`, ran over the end of a stack: it hit a guard, and
+    /// little of that stack is left. A wild access that happens to hit a guard is no overflow.
     #[must_use]
-    pub fn is_guard(&self, address: usize) -> bool {
-        let offset = address.wrapping_sub(self.start);
-        offset / self.bytes < self.count && offset % self.bytes < self.guard
+    pub fn is_overflow(&self, address: usize, pointer: usize) -> bool {
+        /// More than the frame of any function that a kernel stack has room for.
+        const NEAR: usize = 0x1_0000;
+        let place = |address: usize| {
+            let offset = address.wrapping_sub(self.start);
+            (offset / self.bytes, offset % self.bytes)
+        };
+        let ((hit, in_hit), (current, in_current)) = (place(address), place(pointer));
+        hit == current && hit < self.count && in_hit < self.guard && in_current < self.guard + NEAR
     }
 
     /// The stack of this thread.
@@ -253,9 +260,9 @@ impl Watched {
         self.region.stacks.iter().find_map(|stacks| stacks.room(top))
     }
 
-    /// Whether `address` lies in a stack's guard.
-    pub(super) fn is_guard(&self, address: usize) -> bool {
-        self.region.stacks.iter().any(|stacks| stacks.is_guard(address))
+    /// As [`Stacks::is_overflow`], for all stacks.
+    pub(super) fn is_overflow(&self, address: usize, pointer: usize) -> bool {
+        self.region.stacks.iter().any(|stacks| stacks.is_overflow(address, pointer))
     }
 }
 

@@ -272,12 +272,19 @@ unsafe impl<P: Executive, H: Hooks<P>> StorPort for Checked<P, H> {
         entity: u32,
         address: &StorAddress,
         attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus {
         let call = self.call();
+        let Some(routine) = routine else {
+            // SAFETY: nothing is called.
+            let status = unsafe {
+                call.port.state_change_detected(entity, address, attributes, None, context)
+            };
+            return self.status(&call, Ddi::StateChangeDetected, entity, status);
+        };
         let status = self.header().with_state_change((routine, context), |context| {
-            let routine = callback::state_change::<P, H>;
+            let routine = Some(callback::state_change::<P, H> as HwStateChange);
             // SAFETY: `callback::state_change` takes this context.
             let status = unsafe {
                 call.port.state_change_detected(entity, address, attributes, routine, context)

@@ -298,7 +298,7 @@ pub(super) fn replay(driver: &Target, path: &Path) -> String {
 /// A path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,@%".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,@%:=".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 

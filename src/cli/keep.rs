@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, reason};
 use crate::engine::findings::write_whole;
 use crate::harness::{Harness, Target};
+use crate::machine::mutation::Mutation;
 use crate::record::jsonl::{self, Heading};
 use crate::report::breach::Breach;
 use crate::report::page::{self, Page};
@@ -37,6 +38,8 @@ pub(super) struct Keep {
 pub(super) struct Last<'a> {
     pub(super) harness: &'a mut Harness,
     pub(super) driver: &'a Target,
+    /// The mistake that was put into it.
+    pub(super) mutant: Option<&'a Mutation>,
     pub(super) scenario: &'a Scenario,
     /// The scenario's file.
     pub(super) path: &'a Path,
@@ -85,7 +88,7 @@ impl Keep {
                 told: &told,
                 driver: &driver,
                 scenario: &text::write(last.scenario),
-                replay: &super::fuzz::replay(last.driver, last.path),
+                replay: &super::mutants::replay(last.driver, last.mutant, last.path),
                 folders: &folders,
                 index: None,
             };

@@ -8,20 +8,25 @@ use std::time::{Duration, Instant};
 
 use super::corpus::{gather, read};
 use super::failure::{Failure, reason};
+use super::fuzz::{self, quoted};
 use super::output::{Output, say};
 use super::triage::{build, program};
 use super::worker::served;
 use super::{Format, Verdict, input};
+use crate::engine::crew::spread;
 use crate::engine::findings::write_whole;
-use crate::engine::message::to_hex;
+use crate::engine::message::{from_hex, to_hex};
+use crate::engine::recorder::Place;
 use crate::engine::{catch_interrupts, interrupted, release_interrupts};
 use crate::harness::Target;
+use crate::machine::mutation::Mutation;
 use crate::mutants::argued::{self, Argument};
-use crate::mutants::crew::{Hand, spread};
-use crate::mutants::hunt::{Order, Trail};
+use crate::mutants::crew::{Hand, Start};
+use crate::mutants::hunt::{Kill, Order, Trail};
 use crate::mutants::journal::{Heading, Journal, Line};
 use crate::mutants::plan::{Mutant, plan};
 use crate::mutants::report::{Report, Row};
+use crate::mutants::spec;
 use crate::mutants::worker::{self, Request, Surveyed};
 use crate::scenario::{codec, text};
 
@@ -61,7 +66,8 @@ pub(super) struct Arguments {
     /// What the random choices begin with
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Where the result goes: mutants.json, mutants.html and a journal [default: artifacts/DRIVER/mutants]
+    /// Where the result goes: mutants.json, mutants.html, the scenarios of the kills and a journal [default:
+    /// artifacts/DRIVER/mutants]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// A folder to look for source files in; may be given several times [default: this one]
@@ -93,7 +99,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         .unwrap_or_else(|| Path::new("artifacts").join(driver.name().as_ref()).join("mutants"));
     let inputs = inputs(arguments, &driver)?;
     let program = program()?;
-    let start = || worker_command(&program, &driver);
+    let start = |recorder: &Path| worker_command(&program, &driver, recorder);
     catch_interrupts();
     let result = Campaign { arguments, driver: &driver, folder: &folder }.run(
         inputs,
@@ -158,19 +164,14 @@ struct Campaign<'a> {
 }
 
 impl Campaign<'_> {
-    fn run(
-        &self,
-        inputs: Vec<Vec<u8>>,
-        start: &(dyn Fn() -> Command + Sync),
-        build: &str,
-    ) -> Result<Report, Failure> {
+    fn run(&self, inputs: Vec<Vec<u8>>, start: &Start<'_>, build: &str) -> Result<Report, Failure> {
         let no_folder = |error| Failure::at("write to", self.folder, reason(&error));
-        std::fs::create_dir_all(self.folder).map_err(no_folder)?;
+        std::fs::create_dir_all(self.folder.join("kills")).map_err(no_folder)?;
         let arguments = self.arguments()?;
         let (explore, seed) = (self.arguments.explore, self.arguments.seed);
         let races = !self.arguments.no_races;
         let inputs: Vec<String> = inputs.iter().map(|input| to_hex(input)).collect();
-        let surveyed = Hand::new(start, None)
+        let surveyed = Hand::new(start, Place::new(self.folder, 0), None)
             .survey(&Request::Survey { inputs, explore, seed, races })
             .map_err(|error| Failure::new(format!("cannot survey the driver: {error}")))?;
         let Surveyed { survey, inputs, known } = surveyed;
@@ -189,11 +190,30 @@ impl Campaign<'_> {
         let rows = mutants.into_iter().map(|mutant| {
             let trail = journal.trail(&mutant.id, budget_ms).cloned();
             let argued = argued::reason(&arguments, &mutant, &folders);
-            Row::new(mutant, trail, argued)
+            let replay =
+                trail.as_ref().and_then(|trail| self.keep_kill(&mutant, trail).transpose());
+            Ok(Row::new(mutant, trail, argued, replay.transpose()?))
         });
-        let report = Report::new(&self.driver.name(), budget_ms, rows.collect());
+        let rows = rows.collect::<Result<_, Failure>>()?;
+        let report = Report::new(&self.driver.name(), budget_ms, rows);
         self.write(&report)?;
         Ok(report)
+    }
+
+    /// Writes the scenario that killed a mutant; the command that replays it. Nobody knows the scenario of a mutant that
+    /// killed its worker before it ran anything.
+    fn keep_kill(&self, mutant: &Mutant, trail: &Trail) -> Result<Option<String>, Failure> {
+        let path = self.folder.join("kills").join(format!("{}.bin", mutant.id));
+        let kill = trail.kill.as_ref().and_then(|kill| Some((kill, from_hex(&kill.scenario)?)));
+        let Some((Kill { memory, .. }, scenario)) = kill.filter(|(_, bytes)| !bytes.is_empty())
+        else {
+            // Another build's, or another corpus'.
+            return Ok(None);
+        };
+        write_whole(&path, &scenario)
+            .map_err(|error| Failure::at("write", &path, reason(&error)))?;
+        let driver = self.driver.clone().watched(memory.watch());
+        Ok(Some(replay(&driver, Some(&mutant.mutation), &path)))
     }
 
     /// What is argued to be no mistake.
@@ -222,31 +242,37 @@ impl Campaign<'_> {
         &self,
         mutants: &[Mutant],
         journal: &mut Journal,
-        start: &(dyn Fn() -> Command + Sync),
+        start: &Start<'_>,
         corpus: &Request,
     ) -> Result<(), Failure> {
         let budget_ms = self.budget_ms();
         let due = |mutant: &&Mutant| {
             mutant.equivalent.is_none() && journal.trail(&mutant.id, budget_ms).is_none()
         };
-        let due: Vec<&Mutant> = mutants.iter().filter(due).collect();
-        let order = |mutant: &&Mutant| Order {
-            mutation: mutant.mutation.clone(),
-            first: mutant.inputs.clone(),
-            budget_ms,
-            seed: self.arguments.seed,
-            races: !self.arguments.no_races,
+        let order = |mutant: &Mutant| {
+            let order = Order {
+                mutation: mutant.mutation.clone(),
+                first: mutant.inputs.clone(),
+                budget_ms,
+                seed: self.arguments.seed,
+                races: !self.arguments.no_races,
+            };
+            (mutant.id.clone(), order)
         };
-        let orders: Vec<Order> = due.iter().map(order).collect();
+        let orders: Vec<(String, Order)> = mutants.iter().filter(due).map(order).collect();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.arguments.jobs.map_or_else(cores, usize::from);
         let mut progress = Progress::new(orders.len());
         let mut failed = None;
-        spread(&orders, jobs, start, corpus, |number, trail| {
-            let id = due[number].id.clone();
-            let noted = trail.and_then(|trail| {
-                progress.take(&trail);
-                journal.note(Line { id, budget_ms, trail })
+        // Number 0 is the worker of the survey.
+        let hand = |job| Hand::new(start, Place::new(self.folder, job + 1), Some(corpus));
+        let hunt = |hand: &mut Hand<'_>, (id, order): &(String, Order)| {
+            hand.hunt(order).map(|trail| Line { id: id.clone(), budget_ms, trail })
+        };
+        spread(&orders, jobs, hand, hunt, |line| {
+            let noted = line.and_then(|line| {
+                progress.take(&line.trail);
+                journal.note(line)
             });
             match noted {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
@@ -270,6 +296,14 @@ impl Campaign<'_> {
         }
         Ok(())
     }
+}
+
+/// The command that replays a run of a driver, or of a mutant of it.
+pub(super) fn replay(driver: &Target, mutant: Option<&Mutation>, path: &Path) -> String {
+    let mutant = mutant.map_or_else(String::new, |mutation| {
+        format!(" --mutant {}", quoted(Path::new(&spec::write(mutation))))
+    });
+    format!("{}{mutant}", fuzz::replay(driver, path))
 }
 
 /// Whether a mutant is meant by these words.
@@ -330,9 +364,10 @@ impl Progress {
 }
 
 /// The command that runs a worker; read back in [`work`].
-fn worker_command(program: &Path, driver: &Target) -> Command {
+fn worker_command(program: &Path, driver: &Target, recorder: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("mutants-worker").args(driver.arguments());
+    command.arg("--recorder").arg(recorder);
     command
 }
 
@@ -342,6 +377,8 @@ pub(super) struct WorkerArguments {
     driver: String,
     #[command(flatten)]
     device: input::Device,
+    #[arg(long)]
+    recorder: PathBuf,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
@@ -351,5 +388,5 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<Verdict, Failure> {
         ));
     }
     let driver = input::driver(&arguments.driver, &arguments.device)?;
-    served(worker::serve(&driver))
+    served(worker::serve(&driver, &arguments.recorder))
 }

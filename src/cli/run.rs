@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::keep::{Keep, Last};
-use super::output::Output;
+use super::output::{Output, say};
 use super::{Format, Verdict, input, trace};
 use crate::engine::{report_deadly_signals, run_begins, run_ends};
 use crate::harness::{Harness, Outcome, Target};
 use crate::machine::End;
+use crate::machine::mutation::Mutation;
+use crate::mutants::spec;
 use crate::report::number::counted;
 use crate::report::words::microseconds;
 use crate::rules::{Finding, Severity};
@@ -24,12 +26,16 @@ use crate::scenario::Scenario;
 #[command(after_help = "Examples:
   lockstorm run nvme artifacts/nvme/findings/*.bin
   lockstorm run puppet examples/scenarios/lock-order-broken.ron --trace | less
+  lockstorm run nvme --mutant swap:Dpc@src/core.rs:12:9 kill.bin --html kill.html   a kill of 'lockstorm mutants'
   lockstorm run nvme corpus/nvme/* --format json | jq -r 'select(.end != \"quiet\").file'")]
 pub(super) struct Arguments {
     /// The driver; 'lockstorm drivers' lists them
     driver: String,
     #[command(flatten)]
     device: input::Device,
+    /// Put a mistake into the driver's lock calls, as 'lockstorm mutants' prints it beside each kill
+    #[arg(long, value_name = "SPEC", value_parser = spec::read, conflicts_with = "emit_test")]
+    mutant: Option<Mutation>,
     /// Scenarios, as bytes or as RON text
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -55,6 +61,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
         .map_err(|error| input::unusable(&error))?;
     let mut replay = Replay { harness, driver, arguments, legend: false };
     replay.harness.hash_events(true);
+    replay.harness.mutate(arguments.mutant.clone());
     let mut tally = Tally::default();
     for path in &arguments.files {
         // One unusable file does not keep the others from being run.
@@ -145,13 +152,27 @@ impl Replay<'_> {
                 self.harness.unmodelled()
             )));
         }
+        self.warn_of_other_mistake(path);
         let Replay { harness, driver, arguments, .. } = self;
-        arguments.keep.write(Last { harness, driver, scenario, path })?;
+        let mutant = arguments.mutant.as_ref();
+        arguments.keep.write(Last { harness, driver, mutant, scenario, path })?;
         match self.arguments.format {
             Format::Text => self.tell(path, scenario, &second, output),
             Format::Json => output.json(&self.line(path, &second)),
         }
         Ok(self.violates(&second))
+    }
+
+    /// A mistake that befalls nothing is easily taken for one that breaks nothing.
+    fn warn_of_other_mistake(&mut self, path: &Path) {
+        let Some(mutation) = &self.arguments.mutant else { return };
+        if self.harness.mutated_calls() == 0 {
+            say(&format!(
+                "lockstorm: {}: the driver makes no such call at {} in this run, so it is run as it is",
+                path.display(),
+                mutation.place.spot
+            ));
+        }
     }
 
     fn once(&mut self, scenario: &Scenario, record: bool) -> Outcome {
@@ -212,6 +233,7 @@ impl Replay<'_> {
             decisions: outcome.decisions,
             virtual_ns: outcome.virtual_ns,
             hash: format!("{:016x}", outcome.hash),
+            mutated_calls: self.arguments.mutant.is_some().then(|| self.harness.mutated_calls()),
             findings: self.harness.findings().iter().map(FindingLine::new).collect(),
             trace: trace.then(|| self.harness.events().iter().map(trace::Row::new).collect()),
         }
@@ -257,6 +279,9 @@ struct Line {
     decisions: u64,
     virtual_ns: u64,
     hash: String,
+    /// Calls that the mistake befell, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutated_calls: Option<u32>,
     findings: Vec<FindingLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<Vec<trace::Row>>,

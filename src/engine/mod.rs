@@ -19,6 +19,7 @@
 //! [`CoverageMap`](crate::coverage::CoverageMap) that libFuzzer reads as its extra counters.
 
 pub mod campaign;
+pub mod crew;
 pub mod findings;
 pub mod known;
 pub mod message;

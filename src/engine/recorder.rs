@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::INPUT_MAX;
 
+/// Room for the longest input, and a byte of how it is run, which some workers write behind it.
+const ROOM: usize = INPUT_MAX + 1;
+
 /// What the file holds, in the host's byte order: parent and worker are the same program.
 #[repr(C)]
 struct Record {
@@ -22,7 +25,7 @@ struct Record {
     /// Bytes of the input.
     length: AtomicU64,
     /// The input.
-    bytes: [u8; INPUT_MAX],
+    bytes: [u8; ROOM],
 }
 
 const HEADER: usize = std::mem::offset_of!(Record, bytes);
@@ -52,7 +55,7 @@ impl Recorder {
     /// An input is about to run. What is longer than any scenario is cut.
     #[inline]
     pub fn begin(&self, input: &[u8]) {
-        let length = input.len().min(INPUT_MAX);
+        let length = input.len().min(ROOM);
         // SAFETY: the mapping is as long as a Record and lives as long as the process; this process alone
         // writes to it, from one thread.
         unsafe {
@@ -187,8 +190,8 @@ mod tests {
         let mut place = Place::new(&std::env::temp_dir(), 4712);
         place.prepare().unwrap();
         let recorder = Recorder::create(place.path()).unwrap();
-        recorder.begin(&[7; INPUT_MAX + 100]);
-        assert_eq!(place.remains().unwrap().input, Some(vec![7; INPUT_MAX]));
+        recorder.begin(&[7; ROOM + 100]);
+        assert_eq!(place.remains().unwrap().input, Some(vec![7; ROOM]));
     }
 
     #[test]

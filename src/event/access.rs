@@ -27,6 +27,24 @@ pub enum Area {
     Image,
 }
 
+impl Area {
+    /// A number below 2^19, another for each area.
+    #[inline]
+    pub(crate) const fn number(self) -> u32 {
+        // In the order of the variants, so that it is the compiler's own number for them.
+        let kind: u32 = match self {
+            Area::Extension => 0,
+            Area::Uncached => 1,
+            Area::Pool => 2,
+            Area::SrbExtension(_) => 3,
+            Area::LogicalUnit => 4,
+            Area::Image => 5,
+        };
+        let which = if let Area::SrbExtension(request) = self { request } else { 0 };
+        kind << 16 | which as u32
+    }
+}
+
 impl fmt::Display for Area {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

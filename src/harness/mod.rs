@@ -16,7 +16,7 @@ use std::ptr;
 use crate::coverage::{Coverage, CoverageMap};
 use crate::device::Device;
 use crate::device::model::Model;
-use crate::event::{Event, Flow, Mark, Pick, Point, Sink};
+use crate::event::{Access, Event, Flow, Kind, Mark, Pick, Point, Sink};
 use crate::machine::mutation::Mutation;
 use crate::machine::{Abi, Driver, End, Machine, MemoryWatch, Port, Run};
 use crate::miniport::nvme::Nvme;
@@ -95,6 +95,9 @@ impl Sink for Watch {
     #[inline(always)]
     fn record(&mut self, event: &Event) -> Flow {
         self.events += 1;
+        if let Kind::Accessed(access) = &event.kind {
+            return self.accessed(event, access);
+        }
         self.coverage.record(event);
         if self.hash.is_some() | self.recorded.is_some() | self.races.is_some() {
             self.keep(*event);
@@ -112,17 +115,35 @@ impl Sink for Watch {
 }
 
 impl Watch {
+    /// An access, of which only data races are judged: by far the most frequent event of a run whose memory is watched.
+    #[inline(always)]
+    fn accessed(&mut self, event: &Event, access: &Access) -> Flow {
+        if self.hash.is_some() | self.recorded.is_some() {
+            self.note(event);
+        }
+        match &mut self.races {
+            Some(races) => races.accessed(event, access, &mut self.checker),
+            None => Flow::Continue,
+        }
+    }
+
     #[cold]
     fn keep(&mut self, event: Event) {
+        self.note(&event);
+        if let Some(races) = &mut self.races {
+            // No access, so no race.
+            let _ = races.record(&event, &mut self.checker);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note(&mut self, event: &Event) {
         if let Some(hash) = &mut self.hash {
-            hash.event(&event);
+            hash.event(event);
         }
         if let Some(recorded) = &mut self.recorded {
-            recorded.push(event);
-        }
-        if let Some(races) = &mut self.races {
-            // A race stops the checker, which then says so itself.
-            let _ = races.record(&event, &mut self.checker);
+            recorded.push(*event);
         }
     }
 }
@@ -295,6 +316,11 @@ impl Harness {
     /// Puts a mistake into the driver's lock calls, in every run from now on; `None` takes it out.
     pub fn mutate(&mut self, mutation: Option<Mutation>) {
         self.machine.mutate(mutation);
+    }
+
+    /// How many lock calls of the last run were at the mistake's place: with none, it was the driver's own run.
+    pub fn mutated_calls(&mut self) -> u32 {
+        self.machine.mutated_calls()
     }
 
     /// How the driver's accesses to shared memory are watched in every run from now on. Where they are events, data races

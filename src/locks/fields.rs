@@ -1,10 +1,12 @@
 //! Which lock guards which field: accesses to the driver's memory, with the locks that were held.
 //!
-//! A lock guards a field if it was held at every access after the initialisation that is not interlocked or volatile.
+//! A lock guards a field if it was held at every access after the initialisation that is not interlocked or volatile, those
+//! included that touch only some of its bytes, or more than them, as a copy of a whole structure does.
 //! That is what the runs did, not what the driver's author meant, and a field may be in order without any lock: handed
 //! over from one processor to another with a request, for one. Whether it is, is the question of the rule
 //! `race.unsynchronized`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::{Node, Place, names};
@@ -20,6 +22,12 @@ struct Piece {
     area: Area,
     offset: u32,
     bytes: u16,
+}
+
+impl Piece {
+    fn end(&self) -> u32 {
+        self.offset.saturating_add(self.bytes.into())
+    }
 }
 
 /// One access, and what surrounds it.
@@ -75,6 +83,24 @@ impl Fields {
         seen.atomic += u64::from(touch.is_atomic());
     }
 
+    /// What was done to the bytes of a piece, in pieces of whatever size.
+    fn around(&self, piece: &Piece) -> Cow<'_, Accesses> {
+        let from = Piece {
+            offset: piece.offset.saturating_sub(u16::MAX.into()),
+            bytes: 0,
+            area: piece.area,
+        };
+        let until = Piece { offset: piece.end(), bytes: 0, area: piece.area };
+        let mut overlaps =
+            self.0.range(from..until).filter(|(other, _)| other.end() > piece.offset);
+        let Some((_, first)) = overlaps.next() else { return Cow::default() };
+        let mut all = Cow::Borrowed(first);
+        for (_, other) in overlaps {
+            all.to_mut().join(other);
+        }
+        all
+    }
+
     /// The fields; `None` if nothing was told of any access.
     pub(super) fn tell(&self, apart: bool) -> Option<Vec<Field>> {
         if self.0.is_empty() {
@@ -83,7 +109,7 @@ impl Fields {
         // The same code at several offsets: elements of an array.
         let mut alike: BTreeMap<(Area, u16, &BTreeSet<Place>, Guard), Field> = BTreeMap::new();
         for (piece, accesses) in &self.0 {
-            let guard = accesses.guard(piece.area, apart);
+            let guard = self.around(piece).guard(piece.area, apart);
             let field = accesses.tell(piece, guard.clone());
             alike
                 .entry((piece.area, piece.bytes, &accesses.places, guard))
@@ -116,6 +142,16 @@ impl Field {
 }
 
 impl Accesses {
+    /// Adds what was done under which locks.
+    fn join(&mut self, other: &Accesses) {
+        for (how, seen) in &other.seen {
+            let known = self.seen.entry(how.clone()).or_default();
+            known.times += seen.times;
+            known.writes += seen.writes;
+            known.atomic += seen.atomic;
+        }
+    }
+
     fn guard(&self, area: Area, apart: bool) -> Guard {
         let (mut plain, mut writes) = (0, 0);
         let mut held: BTreeMap<Node, u64> = BTreeMap::new();
@@ -269,6 +305,29 @@ mod tests {
             Guard::Atomic
         );
         assert_eq!(guard(&[(0, Touch::Write, 1, &[])]), Guard::Nothing);
+    }
+
+    #[test]
+    fn a_copy_of_a_structure_touches_its_fields() {
+        let told = |copy: &[Lock]| {
+            let mut fields = Fields::default();
+            let accesses = [
+                (0, 64, Touch::Read, copy),
+                (8, 4, Touch::Write, &[Lock::StartIo][..]),
+                (64, 4, Touch::Read, &[]),
+            ];
+            for (offset, bytes, touch, held) in accesses {
+                let held: Vec<Node> = held.iter().map(|&lock| lock.into()).collect();
+                let place = place(offset);
+                let context = Context { routine: None, place, held: &held, alone: false };
+                fields.add(Access { area: Area::Extension, offset, bytes, touch }, &context);
+            }
+            fields.tell(true).unwrap().into_iter().map(|field| field.guard).collect::<Vec<_>>()
+        };
+        let guarded = Guard::Locks(vec!["StartIo".into()]);
+        assert_eq!(told(&[Lock::StartIo]), [guarded.clone(), guarded, Guard::ReadOnly]);
+        let mostly = Guard::Mostly { lock: "StartIo".into(), held: 1, of: 2 };
+        assert_eq!(told(&[]), [mostly.clone(), mostly, Guard::ReadOnly]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) enum Life {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adapter {
     pub(super) life: Life,
-    /// HwStorFindAdapter has returned once; `facts` are the driver's.
+    /// HwStorFindAdapter has returned; `facts` are the driver's.
     pub(super) configured: bool,
     /// What rules are told of it.
     pub(super) facts: Facts,

@@ -118,21 +118,32 @@ impl<S: Sink + 'static> Port<S> {
         }
         self.with(|s| s.adapter.life = Life::Stopped);
         let _ = self.stop_or_restart(ScsiAdapterControlType::STOP_ADAPTER);
-        self.act(|s| {
-            s.emit(Site::Port, Kind::AdapterStopped { surprise: false });
-            // Disconnected until the adapter is initialised again.
-            s.interrupts.enabled = false;
-        });
+        self.act(|s| s.emit(Site::Port, Kind::AdapterStopped { surprise: false }));
+        self.quiesce();
         let restarts = self.with(|s| {
             s.setup.restart_supported && s.adapter.supports(ScsiAdapterControlType::RESTART_ADAPTER)
         });
         let again = if restarts {
             self.stop_or_restart(ScsiAdapterControlType::RESTART_ADAPTER) == Some(0)
         } else {
-            self.with(|s| s.memory.give_back_uncached());
+            self.with(|s| {
+                s.adapter.configured = false;
+                s.memory.give_back_uncached();
+            });
             self.find_adapter() && self.initialize()
         };
         self.started_again(again);
+    }
+
+    /// Disconnects the interrupts, and returns when every other processor rests: StorPort does not call a miniport that it
+    /// has stopped until it starts it again
+    /// (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/ne-storport-scsi_adapter_control_type>). What was
+    /// under way when it was stopped, such as an interrupt that waited for the lock, ends first.
+    fn quiesce(self) {
+        self.with(|s| s.interrupts.enabled = false);
+        while self.with(|s| s.let_another_rest()) {
+            self.suspend();
+        }
     }
 
     fn started_again(self, started: bool) {

@@ -12,10 +12,11 @@ use crate::event::{Area, PROCESSORS_MAX};
 pub(super) const PAGE: usize = 4096;
 /// Requests that can exist at once: StorPort's own resets included.
 pub(super) const SLOTS: usize = 40;
-/// Most bytes of a device extension.
-pub(super) const EXTENSION_BYTES: usize = 0x1_0000 - HEADER;
-/// Most bytes of a request's SrbExtension.
-pub(super) const SRB_EXTENSION_BYTES: usize = SLOT - SRB_EXTENSION_AT;
+/// Most bytes of a device extension. No document says how large one may be; real ones take up to some tens of KiB.
+pub(super) const EXTENSION_BYTES: usize = UNCACHED_AT - HEADER;
+/// Most bytes of a request's SrbExtension. Again there is no documented limit; drivers that keep a whole descriptor table
+/// in it ask for 16 KiB and more.
+pub(super) const SRB_EXTENSION_BYTES: usize = 0x1_0000;
 /// Bytes of a request's data buffer: the longest transfer plus its offset in the first page.
 pub(super) const DATA_BYTES: usize = 8 * PAGE;
 /// Address of the register range, as a driver sees it; nothing lies there, register access is by DDI.
@@ -23,18 +24,23 @@ pub const REGISTERS_AT: usize = 0x7000_0000;
 
 /// In front of the device extension lies StorPort's own header: the address of the machine.
 const HEADER: usize = 64;
-const UNCACHED_AT: usize = 0x1_0000;
-const UNCACHED_BYTES: usize = 0x4_0000;
+const UNCACHED_AT: usize = 0x4_0000;
+const UNCACHED_BYTES: usize = 0x10_0000;
 const POOL_AT: usize = UNCACHED_AT + UNCACHED_BYTES;
 const POOL_BYTES: usize = 0x4_0000;
 const SLOTS_AT: usize = POOL_AT + POOL_BYTES;
-const SLOT: usize = 0x2000;
+const SLOT: usize = 0x1000;
 const SENSE_AT: usize = 0x100;
 const SCATTER_GATHER_AT: usize = 0x180;
-const SRB_EXTENSION_AT: usize = 0x800;
+const SLOTS_END: usize = SLOTS_AT + SLOTS * SLOT;
+/// SrbExtensions begin in the middle of a page, because StorPort aligns them to no page. An odd number of pages lies from
+/// one to the next, so that they do not compete for the same lines of a cache.
+const SRB_EXTENSIONS_AT: usize = SLOTS_END + 0x800;
+const SRB_EXTENSION: usize = SRB_EXTENSION_BYTES + PAGE;
+const SRB_EXTENSIONS_END: usize = SRB_EXTENSIONS_AT + SLOTS * SRB_EXTENSION;
 /// What only compiled drivers ask StorPort for: the logical unit's extension, the registry buffer, and an MDL for
 /// each request.
-const LOGICAL_UNIT_AT: usize = SLOTS_AT + SLOTS * SLOT;
+const LOGICAL_UNIT_AT: usize = SRB_EXTENSIONS_END.next_multiple_of(PAGE);
 /// Most bytes of a logical unit's extension.
 pub(super) const LOGICAL_UNIT_BYTES: usize = 0x1_0000;
 const REGISTRY_AT: usize = LOGICAL_UNIT_AT + LOGICAL_UNIT_BYTES;
@@ -82,6 +88,8 @@ pub(super) struct Memory {
     blocks: [usize; BLOCKS_MAX],
     block_count: usize,
     uncached_used: usize,
+    /// What the driver had of it before it was to find its adapter anew.
+    uncached_kept: usize,
 }
 
 impl Memory {
@@ -90,7 +98,14 @@ impl Memory {
         for processor in 0..PROCESSORS_MAX {
             arena.forbid(STACKS_AT + processor * STACK, GUARD);
         }
-        Memory { arena, pool_used: 0, blocks: [0; BLOCKS_MAX], block_count: 0, uncached_used: 0 }
+        Memory {
+            arena,
+            pool_used: 0,
+            blocks: [0; BLOCKS_MAX],
+            block_count: 0,
+            uncached_used: 0,
+            uncached_kept: 0,
+        }
     }
 
     /// The highest and the lowest address of a processor's stack; the latter is that of its guard.
@@ -122,7 +137,8 @@ impl Memory {
 
     /// Forgets pool and uncached extension; the extension becomes `bytes` zeroes, as StorPort gives it.
     pub(super) fn power_on(&mut self, machine: usize, extension_bytes: usize) {
-        (self.pool_used, self.block_count, self.uncached_used) = (0, 0, 0);
+        (self.pool_used, self.block_count) = (0, 0);
+        (self.uncached_used, self.uncached_kept) = (0, 0);
         debug_assert!(extension_bytes <= EXTENSION_BYTES);
         // SAFETY: header and extension lie inside the first region; nothing refers to them between runs.
         unsafe {
@@ -146,20 +162,26 @@ impl Memory {
         unsafe { extension.sub(HEADER).cast::<usize>().read() }
     }
 
-    /// The uncached extension: page-aligned, zeroed; NULL if it was taken or is too large.
+    /// The uncached extension: page-aligned, zeroed, but for what the driver has had before; NULL if it was taken or is too
+    /// large.
     pub(super) fn take_uncached(&mut self, bytes: usize) -> *mut u8 {
         if self.uncached_used != 0 || bytes == 0 || bytes > UNCACHED_BYTES {
             return std::ptr::null_mut();
         }
         self.uncached_used = bytes;
         let address = self.at(UNCACHED_AT);
+        let fresh = bytes.saturating_sub(self.uncached_kept);
         // SAFETY: the region has `UNCACHED_BYTES` bytes, and nobody has it yet.
-        unsafe { address.write_bytes(0, bytes) };
+        unsafe { address.add(bytes - fresh).write_bytes(0, fresh) };
         address
     }
 
-    /// The driver is to find its adapter anew and will ask for the extension again.
+    /// The driver is to find its adapter anew and will ask for the extension again. It gets the same memory as it left it:
+    /// what StorPort has given to a driver outlives a stop for power management
+    /// (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/ne-storport-scsi_adapter_control_type>), and
+    /// drivers keep STOR_DPC objects there that they initialise once.
     pub(super) fn give_back_uncached(&mut self) {
+        self.uncached_kept = self.uncached_kept.max(self.uncached_used);
         self.uncached_used = 0;
     }
 
@@ -229,9 +251,9 @@ impl Memory {
             HEADER..UNCACHED_AT => inside(Area::Extension, HEADER),
             UNCACHED_AT..POOL_AT => inside(Area::Uncached, UNCACHED_AT),
             POOL_AT..SLOTS_AT => inside(Area::Pool, POOL_AT),
-            SLOTS_AT..LOGICAL_UNIT_AT => {
-                let (slot, in_slot) = ((offset - SLOTS_AT) / SLOT, (offset - SLOTS_AT) % SLOT);
-                let in_extension = in_slot.checked_sub(SRB_EXTENSION_AT)?;
+            SRB_EXTENSIONS_AT..SRB_EXTENSIONS_END => {
+                let in_all = offset - SRB_EXTENSIONS_AT;
+                let (slot, in_extension) = (in_all / SRB_EXTENSION, in_all % SRB_EXTENSION);
                 Some((Area::SrbExtension(number_of(slot)), in_extension as u32))
             }
             LOGICAL_UNIT_AT..REGISTRY_AT => inside(Area::LogicalUnit, LOGICAL_UNIT_AT),
@@ -262,7 +284,7 @@ impl Memory {
 
     /// The SrbExtension of a slot.
     pub(super) fn srb_extension(&self, slot: usize) -> *mut u8 {
-        self.at(SLOTS_AT + slot * SLOT + SRB_EXTENSION_AT)
+        self.at(SRB_EXTENSIONS_AT + slot * SRB_EXTENSION)
     }
 
     /// The one logical unit's extension.
@@ -414,6 +436,24 @@ mod tests {
         let (end, _) = memory.stack(PROCESSORS_MAX - 1);
         assert!(!memory.is_drivers(end, 1));
         assert!(!memory.is_drivers(usize::MAX, 1));
+    }
+
+    #[test]
+    fn the_uncached_extension_is_zeroed_once_in_a_run() {
+        let mut memory = Memory::new();
+        let bytes = |memory: &mut Memory, count| {
+            let address = memory.take_uncached(count);
+            // SAFETY: the machine's own memory, of so many bytes.
+            unsafe { std::slice::from_raw_parts_mut(address, count) }
+        };
+        bytes(&mut memory, 64).fill(7);
+        assert!(memory.take_uncached(64).is_null(), "it was taken");
+        memory.give_back_uncached();
+        let again = bytes(&mut memory, 96);
+        assert!(again[..64].iter().all(|&byte| byte == 7) && again[64..] == [0; 32]);
+        again.fill(9);
+        memory.power_on(0, 0);
+        assert_eq!(bytes(&mut memory, 96), [0; 96]);
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl<S: Sink + 'static> Machine<S> {
         self.inner.mutate(mutation);
     }
 
+    /// How many lock calls of the last run were at the mistake's place: with none, it was the driver's own run.
+    pub fn mutated_calls(&mut self) -> u32 {
+        self.inner.mutated_calls()
+    }
+
     /// How the driver's accesses to shared memory are watched in every run from now on.
     pub fn watch_memory(&mut self, watch: MemoryWatch) {
         self.inner.watch_memory(watch);

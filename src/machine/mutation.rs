@@ -110,6 +110,15 @@ impl From<Lock> for LockKind {
 }
 
 impl LockKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [LockKind; 5] = [
+        LockKind::StartIo,
+        LockKind::Interrupt,
+        LockKind::Message,
+        LockKind::Dpc,
+        LockKind::Executive,
+    ];
+
     /// What people call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -340,6 +340,16 @@ impl<S: Sink> State<S> {
         numbers(can_move).max_by_key(|&p| priorities.processor(p))
     }
 
+    /// Notes a switch to another processor that gets anywhere; `false` if there is none.
+    pub(super) fn let_another_rest(&mut self) -> bool {
+        let others = (self.locks.movable() | self.idle_with_work()) & !(1 << self.current);
+        let other = numbers(others).next();
+        if let Some(other) = other {
+            self.switch_to(other as u8);
+        }
+        other.is_some()
+    }
+
     fn switch_to(&mut self, processor: u8) {
         self.order += 1;
         self.processor().preempted = self.order;

@@ -326,6 +326,10 @@ impl<S: Sink + 'static> Inner<S> {
         self.state.get_mut().mutant.mutation = mutation;
     }
 
+    pub(super) fn mutated_calls(&mut self) -> u32 {
+        self.state.get_mut().mutant.befell
+    }
+
     pub(super) fn watch_memory(&mut self, watch: MemoryWatch) {
         self.state.get_mut().watch = watch;
     }

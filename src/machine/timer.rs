@@ -56,7 +56,7 @@ pub(super) struct Timers {
     workers: [Worker; HANDLES_MAX],
     /// The earliest of all dues.
     next: u64,
-    state_change: Option<(HwStateChange, *mut c_void)>,
+    state_change: Option<(Option<HwStateChange>, *mut c_void)>,
     /// How often timers have fired while nothing else was left to happen.
     idle: u32,
 }
@@ -220,10 +220,11 @@ impl<S: Sink> State<S> {
         StorStatus::SUCCESS
     }
 
-    /// StorPortStateChangeDetected; one may be pending.
+    /// StorPortStateChangeDetected; one may be pending. HwStateChange is optional
+    /// (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportstatechangedetected>).
     pub(super) fn queue_state_change(
         &mut self,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus {
         if self.timers.state_change.is_some() {
@@ -351,7 +352,8 @@ impl<S: Sink + 'static> Port<S> {
 
     /// HwStorStateChange, under StartIo and, in half duplex, Interrupt.
     pub(super) fn run_state_change(self) {
-        let Some((routine, context)) = self.with(|s| s.timers.state_change.take()) else { return };
+        let pending = self.with(|s| s.timers.state_change.take());
+        let Some((Some(routine), context)) = pending else { return };
         let extension = self.extension();
         self.under_start_io(|| {
             self.callback(Routine::StateChange, 0, || {

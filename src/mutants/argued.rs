@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Mutant;
 use super::report::{family, named_site};
+use crate::event::Routine;
 use crate::report::source;
 
 /// An argument.
@@ -18,9 +19,12 @@ use crate::report::source;
 pub struct Argument {
     /// What stands in the line, or in the one after it.
     pub source: String,
-    /// Operators, as the report calls their kinds; all those that move, change or leave out a lock if empty.
+    /// Operators, as the report calls them or their kinds; all those that move, change or leave out a lock if empty.
     #[serde(default)]
     pub operators: Vec<String>,
+    /// The callbacks that reach the line, no others: a compiler may have made several places of one line. Any if empty.
+    #[serde(default)]
+    pub callbacks: Vec<Routine>,
     /// Why nobody could tell the mutants from the driver.
     pub reason: String,
 }
@@ -56,13 +60,16 @@ pub fn reason(arguments: &[Argument], mutant: &Mutant, folders: &[PathBuf]) -> O
     let excerpt = source::around(&named_site(mutant), folders)?;
     let at = excerpt.line - excerpt.first;
     let lines = excerpt.lines.get(at..)?;
-    let operator = family(mutant.mutation.operator);
+    let operator = mutant.mutation.operator;
+    let (kind, operator) = (family(operator), operator.to_string());
     let argues = |argument: &&Argument| {
         let about = match argument.operators.as_slice() {
-            [] => MOVES.contains(&operator),
-            operators => operators.iter().any(|known| known == operator),
+            [] => MOVES.contains(&kind),
+            operators => operators.iter().any(|known| known == kind || *known == operator),
         };
-        about && lines.iter().take(2).any(|line| line.contains(&argument.source))
+        let among = &argument.callbacks;
+        let reached = among.is_empty() || mutant.callbacks.iter().all(|by| among.contains(by));
+        about && reached && lines.iter().take(2).any(|line| line.contains(&argument.source))
     };
     arguments.iter().find(argues).map(|argument| argument.reason.clone())
 }
@@ -71,18 +78,23 @@ pub fn reason(arguments: &[Argument], mutant: &Mutant, folders: &[PathBuf]) -> O
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_arguments_for_the_core_can_be_read_and_name_lines_that_are_there() {
-        let arguments = read(NVME).expect("a list of arguments");
+    /// Each argument names a line of these files, and operators that there are.
+    fn stands(text: &str, files: &[String]) {
+        let arguments = read(text).expect("a list of arguments");
         assert!(!arguments.is_empty());
-        let core = ["controller", "queue", "io", "interrupt", "reset", "power", "completion"]
-            .map(|name| std::fs::read_to_string(format!("src/miniport/nvme/{name}.rs")));
+        let sources: Vec<_> =
+            files.iter().map(|file| std::fs::read_to_string(file).expect(file)).collect();
         for Argument { source, operators, .. } in arguments {
-            let stands = |file: &std::io::Result<String>| {
-                file.as_ref().is_ok_and(|text| text.contains(&source))
-            };
-            assert!(core.iter().any(stands), "nothing like {source}");
+            assert!(sources.iter().any(|text| text.contains(&source)), "nothing like {source}");
             assert!(operators.iter().all(|operator| !operator.is_empty()));
         }
+    }
+
+    #[test]
+    fn the_arguments_that_come_with_lockstorm_name_lines_that_are_there() {
+        let core = ["controller", "queue", "io", "interrupt", "reset", "power", "completion"];
+        stands(NVME, &core.map(|name| format!("src/miniport/nvme/{name}.rs")));
+        let example = ["io", "unit"].map(|name| format!("examples/c-miniport/{name}.c"));
+        stands(include_str!("../../examples/c-miniport/argued.ron"), &example);
     }
 }

@@ -1,9 +1,10 @@
 //! The hunt for one mutant: a small fuzzer, in the worker.
 //!
 //! First the corpus is replayed, the inputs first that reach the place of the mistake; then once more, looking for data
-//! races, which takes longer and most mutants do not need. Then mutants of those inputs
-//! are run, with races too, every fourth with accesses to memory as decision points, and of all that reached new lock-state coverage on the way, until an error kills the mutant or the budget
-//! is spent. The budget is processor time, so that a busy host makes no survivors.
+//! races, which takes longer and most mutants do not need. Then mutants of those inputs, and of all that reached new
+//! lock-state coverage on the way, are run, with races too, every fourth with accesses to memory as decision points,
+//! until an error kills the mutant or the budget is spent. The budget is processor time, so that a busy host makes no
+//! survivors.
 //!
 //! A finding kills if its rule is not among those that the driver breaks anyway (of data races: if there is none at its
 //! site anyway), and the driver without the mistake does not break it in the same scenario.
@@ -14,7 +15,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Novelty;
+use crate::engine::crew::Death;
 use crate::engine::message::to_hex;
+use crate::engine::recorder::{Recorder, Remains};
+use crate::engine::serve::Pulse;
 use crate::engine::worker::{clear_counts, counts};
 use crate::engine::{run_begins, run_ends};
 use crate::harness::Harness;
@@ -58,6 +62,9 @@ pub struct Kill {
     pub scenario: String,
     /// How the driver's memory was watched.
     pub memory: Memory,
+    /// What the mutant did to the worker's process, if it killed that; then the time is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<String>,
 }
 
 /// How a run watches the driver's accesses to shared memory.
@@ -74,9 +81,33 @@ pub enum Memory {
 }
 
 impl Memory {
-    pub(super) fn watch(self) -> MemoryWatch {
+    const ALL: [Memory; 3] = [Memory::Unwatched, Memory::Races, Memory::Preempted];
+
+    /// The watch.
+    #[must_use]
+    pub fn watch(self) -> MemoryWatch {
         let preempts = self == Memory::Preempted;
         MemoryWatch { events: self != Memory::Unwatched, preempts }
+    }
+}
+
+impl Kill {
+    /// The kill by a mutant that killed its worker, which leaves `remains`.
+    pub(super) fn by_death(death: Death, remains: Option<Remains>) -> Kill {
+        let Remains { runs, input } = remains.unwrap_or(Remains { runs: 1, input: None });
+        let input = input.as_deref().and_then(<[u8]>::split_last);
+        let (&memory, scenario) = input.unwrap_or((&0, &[]));
+        Kill {
+            rule: "driver.crashed".into(),
+            severity: Severity::Error,
+            line: death.line(),
+            runs,
+            ms: 0,
+            by_corpus: false,
+            scenario: to_hex(scenario),
+            memory: Memory::ALL.get(usize::from(memory)).copied().unwrap_or_default(),
+            death: Some(format!("{} ({})", death.what, death.signal)),
+        }
     }
 }
 
@@ -100,17 +131,26 @@ const WARNED_SHARE: u64 = 10;
 /// Inputs that are kept for new coverage.
 const POOL_MAX: usize = 4096;
 
-/// Hunts a mutant. `known` are rules that the driver breaks anyway; `tell` hears of the runs now and then.
-pub fn hunt(
+/// What a worker has for every hunt.
+#[derive(Clone, Copy)]
+pub(super) struct Game<'a> {
+    pub(super) corpus: &'a [Vec<u8>],
+    /// Rules that the driver breaks anyway.
+    pub(super) known: &'a BTreeSet<String>,
+    /// What is told of each run before it begins.
+    pub(super) recorder: &'a Recorder,
+}
+
+/// Hunts a mutant; `pulse` beats meanwhile.
+pub(super) fn hunt(
     harness: &mut Harness,
-    corpus: &[Vec<u8>],
-    known: &BTreeSet<String>,
+    game: Game<'_>,
     order: &Order,
-    tell: &mut dyn FnMut(u64),
+    pulse: &mut Pulse,
 ) -> Trail {
     let mut hunter = Hunter {
         harness,
-        known,
+        game,
         mutation: &order.mutation,
         scenario: Scenario::default(),
         by_corpus: true,
@@ -118,8 +158,9 @@ pub fn hunt(
         runs: 0,
         began: processor_time(),
         warned: None,
+        bytes: Vec::new(),
     };
-    let kill = hunter.search(corpus, order, tell);
+    let kill = hunter.search(order, pulse);
     let (runs, ms) = (hunter.runs, hunter.ms());
     let kill = kill.or(hunter.warned.take());
     hunter.harness.mutate(None);
@@ -129,7 +170,7 @@ pub fn hunt(
 
 struct Hunter<'a> {
     harness: &'a mut Harness,
-    known: &'a BTreeSet<String>,
+    game: Game<'a>,
     mutation: &'a Mutation,
     scenario: Scenario,
     by_corpus: bool,
@@ -137,19 +178,16 @@ struct Hunter<'a> {
     runs: u64,
     began: Duration,
     warned: Option<Kill>,
+    /// The scenario of the last run as the recorder has it.
+    bytes: Vec<u8>,
 }
 
 impl Hunter<'_> {
-    fn search(
-        &mut self,
-        corpus: &[Vec<u8>],
-        order: &Order,
-        tell: &mut dyn FnMut(u64),
-    ) -> Option<Kill> {
+    fn search(&mut self, order: &Order, pulse: &mut Pulse) -> Option<Kill> {
         self.harness.mutate(Some(self.mutation.clone()));
         let mut novelty = Novelties::default();
         let (mut first, mut rest) = (Vec::new(), Vec::new());
-        for (number, input) in (0..).zip(corpus) {
+        for (number, input) in (0..).zip(self.game.corpus) {
             let reaches = order.first.contains(&number);
             if reaches { &mut first } else { &mut rest }.push(input.clone());
         }
@@ -163,6 +201,7 @@ impl Hunter<'_> {
             for at in 0..pool.inputs.len() {
                 codec::decode_into(&pool.inputs[at], &mut self.scenario);
                 let kill = self.step(&mut novelty).1;
+                pulse.beat();
                 if kill.is_some() || self.is_spent(order) {
                     return kill;
                 }
@@ -175,7 +214,7 @@ impl Hunter<'_> {
                 if self.is_spent(order) {
                     return None;
                 }
-                tell(self.runs);
+                pulse.beat();
             }
             let child = pool.child(&mut random);
             codec::decode_into(&child, &mut self.scenario);
@@ -227,11 +266,21 @@ impl Hunter<'_> {
     fn step(&mut self, novelty: &mut Novelties) -> (bool, Option<Kill>) {
         self.harness.coverage().clear();
         clear_counts(self.harness);
+        self.record();
         self.run();
+        self.game.recorder.end();
         self.runs += 1;
         let locks = novelty.locks.take(&self.harness.coverage().0);
         let code = novelty.code.take(counts(self.harness));
         (locks || code, self.judge())
+    }
+
+    /// Writes down what is about to run, for when it never ends.
+    fn record(&mut self) {
+        self.bytes.clear();
+        codec::encode(&self.scenario, &mut self.bytes);
+        self.bytes.push(self.memory as u8);
+        self.game.recorder.begin(&self.bytes);
     }
 
     fn run(&mut self) {
@@ -244,7 +293,7 @@ impl Hunter<'_> {
     fn judge(&mut self) -> Option<Kill> {
         let wants = |finding: &&Finding| {
             let counts = finding.severity == Severity::Error || self.warned.is_none();
-            counts && !self.known.contains(&breach(finding))
+            counts && !self.game.known.contains(&breach(finding))
         };
         let findings: Vec<Finding> =
             self.harness.findings().iter().filter(wants).copied().collect();
@@ -266,8 +315,7 @@ impl Hunter<'_> {
     }
 
     fn kill(&self, finding: &Finding) -> Kill {
-        let mut bytes = Vec::new();
-        codec::encode(&self.scenario, &mut bytes);
+        let scenario = self.bytes.split_last().map_or(&[][..], |(_, scenario)| scenario);
         Kill {
             rule: finding.rule.rule().id.to_owned(),
             severity: finding.severity,
@@ -275,8 +323,9 @@ impl Hunter<'_> {
             runs: self.runs,
             ms: self.ms(),
             by_corpus: self.by_corpus,
-            scenario: to_hex(&bytes),
+            scenario: to_hex(scenario),
             memory: self.memory,
+            death: None,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Which mutants there are: every operator at every lock call that the survey reached.
 //!
 //! An operator that has nothing to act on at a place makes no mutant there: a swap where nothing is nested, a wrong
-//! OldIrql where the routine takes none, another DPC where there is one. Nor does one whose effect another operator
-//! has there already: a release dropped at one execution only where no run has two, a lock held across a completion
-//! where nothing is completed later in the callback.
+//! OldIrql where the routine takes none, a DPC's lock where there are no DPCs whenever the place is passed. Nor does one
+//! whose effect another operator has there already: a release dropped at one execution only where no run has two, a
+//! lock held across a completion where nothing is completed later in the callback.
 //!
 //! A mutant that no correct observer of the contract could tell from the driver is *equivalent*, and not hunted. Only
 //! two kinds are, each for a reason that holds whatever the driver does:
 //!
 //! - The form of an acquire that does not raise the IRQL, where StorPort calls every callback that makes this acquire
 //!   at DISPATCH_LEVEL or under a lock of that level, and the survey never saw a lower IRQL there: raising would not
-//!   have changed anything.
+//!   have changed anything. HwStorBuildIo is among them
+//!   (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nc-storport-hw_buildio>).
 //! - Interrupt in place of a message's lock, where no lock of that rank is held: with per-message synchronisation
 //!   Interrupt is every message's lock at once
 //!   (<https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock>), so
@@ -50,10 +51,10 @@ const NTH_MAX: u32 = 8;
 pub fn plan(survey: &Survey) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     for acquires in &survey.acquires {
-        of_acquire(survey, acquires, &mut mutants);
+        of_acquire(acquires, &mut mutants);
     }
     for releases in &survey.releases {
-        of_release(releases, survey, &mut mutants);
+        of_release(releases, &mut mutants);
     }
     mutants.sort_by(|a, b| {
         let key = |m: &Mutant| (m.mutation.place.clone(), m.mutation.operator);
@@ -62,7 +63,7 @@ pub fn plan(survey: &Survey) -> Vec<Mutant> {
     mutants
 }
 
-fn of_acquire(survey: &Survey, acquires: &Acquires, mutants: &mut Vec<Mutant>) {
+fn of_acquire(acquires: &Acquires, mutants: &mut Vec<Mutant>) {
     let mut add = |operator, equivalent: Option<String>| {
         let mutation = Mutation { place: acquires.place.clone(), operator };
         let callbacks = match operator {
@@ -81,7 +82,7 @@ fn of_acquire(survey: &Survey, acquires: &Acquires, mutants: &mut Vec<Mutant>) {
     for &routine in &acquires.routines {
         add(Operator::Skip(routine), None);
     }
-    for other in others(survey, acquires) {
+    for other in others(acquires) {
         let same = other == Other::Interrupt && is_stronger(acquires);
         let reason = same.then_some(
             "Interrupt is every message's lock at once, and no lock of its rank is held here",
@@ -108,7 +109,7 @@ fn of_acquire(survey: &Survey, acquires: &Acquires, mutants: &mut Vec<Mutant>) {
     }
 }
 
-fn of_release(releases: &Releases, survey: &Survey, mutants: &mut Vec<Mutant>) {
+fn of_release(releases: &Releases, mutants: &mut Vec<Mutant>) {
     if releases.is_by(LockApi::Synchronize) {
         return;
     }
@@ -124,7 +125,7 @@ fn of_release(releases: &Releases, survey: &Survey, mutants: &mut Vec<Mutant>) {
         operators.push(Operator::WrongOldIrql);
     }
     let has_handle = match releases.place.lock {
-        LockKind::Message => survey.messages > 1,
+        LockKind::Message => releases.others.messages > 1,
         LockKind::Executive => releases.is_by(LockApi::KeQueued),
         LockKind::StartIo | LockKind::Interrupt | LockKind::Dpc => true,
     };
@@ -145,7 +146,7 @@ fn of_release(releases: &Releases, survey: &Survey, mutants: &mut Vec<Mutant>) {
 }
 
 /// Locks that could be taken by mistake.
-fn others(survey: &Survey, acquires: &Acquires) -> Vec<Other> {
+fn others(acquires: &Acquires) -> Vec<Other> {
     let mut others = Vec::new();
     let kind = acquires.place.lock;
     if kind != LockKind::StartIo && kind != LockKind::Executive {
@@ -154,14 +155,14 @@ fn others(survey: &Survey, acquires: &Acquires) -> Vec<Other> {
     if kind != LockKind::Interrupt && kind != LockKind::Executive {
         others.push(Other::Interrupt);
     }
-    if kind != LockKind::Dpc && kind != LockKind::Executive && survey.dpcs > 0 {
+    if kind != LockKind::Dpc && kind != LockKind::Executive && acquires.others.dpcs > 0 {
         others.push(Other::Dpc);
     }
     let has_next = match kind {
         LockKind::StartIo | LockKind::Interrupt => false,
-        LockKind::Message => survey.messages > 1,
-        LockKind::Dpc => survey.dpcs > 1,
-        LockKind::Executive => survey.executives > 1,
+        LockKind::Message => acquires.others.messages > 1,
+        LockKind::Dpc => acquires.others.dpcs > 1,
+        LockKind::Executive => acquires.others.executives > 1,
     };
     if has_next {
         others.push(Other::Next);
@@ -189,8 +190,14 @@ fn may_raise(acquires: &Acquires) -> bool {
 
 /// Whether StorPort calls all of these callbacks at DISPATCH_LEVEL, and the survey saw nothing lower.
 fn is_raised_already(acquires: &Acquires) -> bool {
-    let raised =
-        [Routine::StartIo, Routine::Dpc, Routine::Timer, Routine::TimerEx, Routine::ResetBus];
+    let raised = [
+        Routine::BuildIo,
+        Routine::StartIo,
+        Routine::Dpc,
+        Routine::Timer,
+        Routine::TimerEx,
+        Routine::ResetBus,
+    ];
     acquires.irql >= Irql::DISPATCH
         && acquires.routines.iter().all(|routine| raised.contains(routine))
 }

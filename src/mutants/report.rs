@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::hunt::Trail;
 use super::plan::Mutant;
+use super::spec;
 use crate::machine::mutation::{Operator, Spot};
 use crate::report::html::{document, escape};
 use crate::report::number::{counted, grouped};
@@ -53,6 +54,8 @@ pub struct Row {
     pub mutant: Mutant,
     /// The operator, in words.
     pub what: String,
+    /// The mistake as `lockstorm run --mutant` takes it.
+    pub spec: String,
     /// What came of it.
     pub fate: Fate,
     /// Why it is no mistake if it survives, as somebody argues.
@@ -60,12 +63,20 @@ pub struct Row {
     pub argued: Option<String>,
     /// The hunt, if there was one.
     pub trail: Option<Trail>,
+    /// The command that replays the kill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 impl Row {
-    /// A mutant, its hunt, and why it is no mistake if it survives, if somebody argues so.
+    /// A mutant, its hunt, why it is no mistake if it survives, if somebody argues so, and how to replay its kill.
     #[must_use]
-    pub fn new(mutant: Mutant, trail: Option<Trail>, argued: Option<String>) -> Row {
+    pub fn new(
+        mutant: Mutant,
+        trail: Option<Trail>,
+        argued: Option<String>,
+        replay: Option<String>,
+    ) -> Row {
         let kill = trail.as_ref().map(|trail| trail.kill.as_ref().map(|kill| kill.severity));
         let fate = match (&mutant.equivalent, kill) {
             (Some(_), _) => Fate::Equivalent,
@@ -75,7 +86,8 @@ impl Row {
             (None, Some(Some(Severity::Warning))) => Fate::Warned,
             (None, Some(Some(Severity::Error))) => Fate::Killed,
         };
-        Row { what: mutant.mutation.operator.to_string(), mutant, fate, argued, trail }
+        let (what, spec) = (mutant.mutation.operator.to_string(), spec::write(&mutant.mutation));
+        Row { mutant, what, spec, fate, argued, trail, replay }
     }
 
     /// Why, in a few words: the rule and how soon, how long in vain, or the reason.
@@ -89,7 +101,11 @@ impl Row {
                 let runs = counted(kill.runs, "run");
                 let refuted =
                     if self.argued.is_some() { "; that refutes the argument" } else { "" };
-                format!("{} after {runs}, {}{way}{refuted}", kill.rule, seconds(kill.ms))
+                let how = match &kill.death {
+                    None => format!("{} after {runs}, {}{way}", kill.rule, seconds(kill.ms)),
+                    Some(death) => format!("{} after {runs}: {death}", kill.rule),
+                };
+                format!("{how}{refuted}")
             }
             (None, Some(Trail { runs, ms, .. })) => {
                 let argued = self.argued.iter().fold(String::new(), |_, why| format!(": {why}"));
@@ -118,8 +134,10 @@ pub struct Report {
     pub argued: usize,
     /// Mutants that were not hunted to the end.
     pub open: usize,
-    /// Killed and warned of those that were hunted, in percent.
+    /// Killed and warned of those that are mistakes and were hunted, in percent.
     pub score: f64,
+    /// The same without those that were only warned of.
+    pub score_of_errors: f64,
     /// The mutants, by place.
     pub mutants: Vec<Row>,
 }
@@ -131,10 +149,9 @@ impl Report {
         let count = |fate| mutants.iter().filter(|row| row.fate == fate).count();
         let (killed, warned, survived) =
             (count(Fate::Killed), count(Fate::Warned), count(Fate::Survived));
-        let hunted = killed + warned + survived;
-        let score = match hunted {
+        let percent = |found: usize| match killed + warned + survived {
             0 => 100.0,
-            _ => (killed + warned) as f64 * 100.0 / hunted as f64,
+            hunted => found as f64 * 100.0 / hunted as f64,
         };
         Report {
             driver: driver.to_owned(),
@@ -145,7 +162,8 @@ impl Report {
             equivalent: count(Fate::Equivalent),
             argued: count(Fate::Argued),
             open: count(Fate::Open),
-            score,
+            score: percent(killed + warned),
+            score_of_errors: percent(killed),
             mutants,
         }
     }
@@ -172,6 +190,10 @@ impl Report {
             }
         }
         let _ = write!(line, "; score {:.1} %", self.score);
+        if self.warned > 0 {
+            let without = self.score_of_errors;
+            let _ = write!(line, " (those only warned of count as killed; {without:.1} % without)");
+        }
         line
     }
 
@@ -188,6 +210,9 @@ impl Report {
             for row in rows {
                 let (id, fate) = (&row.mutant.id, row.fate.name());
                 line(&format!("  {id} {fate:10} {}: {}", row.what, row.why()));
+                if let Some(replay) = &row.replay {
+                    line(&format!("                      {replay}"));
+                }
             }
         }
         line("");
@@ -286,6 +311,17 @@ pub(super) fn named_site(mutant: &Mutant) -> String {
     }
 }
 
+/// The name of a mutant, and behind it how to replay its kill.
+fn name(row: &Row) -> String {
+    let id = format!("<code>{}</code>", escape(&row.mutant.id));
+    match &row.replay {
+        None => id,
+        Some(replay) => {
+            format!("<details><summary>{id}</summary><code>{}</code></details>", escape(replay))
+        }
+    }
+}
+
 /// One place: its source lines and its mutants.
 fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
     let first = &rows[0].mutant;
@@ -320,14 +356,59 @@ fn place(body: &mut String, rows: &[Row], folders: &[PathBuf]) {
         let _ = writeln!(
             body,
             "<tr><td><span class=\"verdict {class}\">{}</span></td><td>{}</td><td>{}</td>\
-             <td title=\"{}\">{}</td><td><code>{}</code></td></tr>",
+             <td title=\"{}\">{}</td><td>{}</td></tr>",
             row.fate.name(),
             escape(&row.what),
             escape(&callbacks.join(", ")),
             escape(line),
             escape(&row.why()),
-            escape(&row.mutant.id),
+            name(row),
         );
     }
     body.push_str("</tbody></table></div></section>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::mutation::{LockKind, Mutation, Place};
+    use crate::mutants::hunt::{Kill, Memory};
+
+    fn row(severity: Option<Severity>) -> Row {
+        let place = Place { spot: Spot::Image(0x10), lock: LockKind::Dpc };
+        let mutant = Mutant {
+            id: "00000010".into(),
+            mutation: Mutation { place, operator: Operator::DropAcquire },
+            site: "driver+0x10".into(),
+            callbacks: Vec::new(),
+            equivalent: None,
+            inputs: Vec::new(),
+        };
+        let kill = severity.map(|severity| Kill {
+            rule: "some.rule".into(),
+            severity,
+            line: String::new(),
+            runs: 1,
+            ms: 0,
+            by_corpus: false,
+            scenario: String::new(),
+            memory: Memory::Unwatched,
+            death: None,
+        });
+        Row::new(mutant, Some(Trail { runs: 1, ms: 0, kill }), None, None)
+    }
+
+    #[test]
+    fn a_warning_counts_as_a_kill_and_the_summary_says_so() {
+        let [error, warning] = [Severity::Error, Severity::Warning].map(|s| row(Some(s)));
+        let rows = vec![error.clone(), error.clone(), warning, row(None)];
+        let report = Report::new("some.sys", 1, rows);
+        assert_eq!(
+            report.summary(),
+            "some.sys: 4 mutants: 2 killed, 1 only warned of, 1 survived; \
+             score 75.0 % (those only warned of count as killed; 50.0 % without)"
+        );
+        let report = Report::new("some.sys", 1, vec![error, row(None)]);
+        assert_eq!(report.summary(), "some.sys: 2 mutants: 1 killed, 1 survived; score 50.0 %");
+    }
 }

@@ -20,12 +20,27 @@ pub struct Survey {
     pub acquires: Vec<Acquires>,
     /// Where locks are released.
     pub releases: Vec<Releases>,
-    /// Most DPCs that a run had.
+}
+
+/// How many locks of a kind there are to take by mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Others {
+    /// DPCs.
     pub dpcs: u8,
-    /// Most messages.
+    /// Messages.
     pub messages: u8,
-    /// Most executive spin locks.
+    /// Executive spin locks that were used.
     pub executives: u8,
+}
+
+impl Others {
+    fn max(self, other: Others) -> Others {
+        Others {
+            dpcs: self.dpcs.max(other.dpcs),
+            messages: self.messages.max(other.messages),
+            executives: self.executives.max(other.executives),
+        }
+    }
 }
 
 /// The acquires at one place.
@@ -47,6 +62,8 @@ pub struct Acquires {
     pub held: u8,
     /// How many critical sections had so many calls inside.
     pub calls: BTreeMap<u32, u64>,
+    /// The most other locks that there were when one was made.
+    pub others: Others,
     /// Where the acquires were that the same callback made inside.
     pub inner: BTreeSet<Place>,
     /// Where it was released.
@@ -70,6 +87,8 @@ pub struct Releases {
     pub routines: BTreeSet<Routine>,
     /// By which routines, a bit for each [`LockApi`].
     pub apis: u16,
+    /// The most other locks that there were when one was made.
+    pub others: Others,
     /// Whether the same callback ever completed a request later.
     pub completes_later: bool,
     /// Which inputs reach it, by number, the first few.
@@ -109,7 +128,13 @@ impl Survey {
     /// another callback.
     pub fn add(&mut self, events: &[Event], input: u32) -> bool {
         self.runs += 1;
-        let mut fold = Fold { survey: self, input, processors: Default::default(), new: false };
+        let mut fold = Fold {
+            survey: self,
+            input,
+            processors: Default::default(),
+            others: Others::default(),
+            new: false,
+        };
         let mut run = BTreeMap::new();
         for event in events {
             if let Some(release) = fold.take(event) {
@@ -135,6 +160,8 @@ struct Fold<'a> {
     survey: &'a mut Survey,
     input: u32,
     processors: [Processor; PROCESSORS_MAX],
+    /// What this run has so far.
+    others: Others,
     new: bool,
 }
 
@@ -148,10 +175,10 @@ impl Fold<'_> {
         }
         match event.kind {
             Kind::Configured(adapter) => {
-                self.survey.messages = self.survey.messages.max(adapter.messages);
+                self.others.messages = adapter.messages;
             }
             Kind::DpcInitialized { dpc, .. } => {
-                self.survey.dpcs = self.survey.dpcs.max(dpc + 1);
+                self.others.dpcs = self.others.dpcs.max(dpc + 1);
             }
             Kind::Entered { routine, .. } => self.processors[at].routines.push(routine),
             Kind::Left { .. } => {
@@ -167,7 +194,7 @@ impl Fold<'_> {
             }
             Kind::LockAcquired { lock, api, .. } => {
                 if let Lock::Executive(number) = lock {
-                    self.survey.executives = self.survey.executives.max(number + 1);
+                    self.others.executives = self.others.executives.max(number + 1);
                 }
                 if let Some(spot) = Spot::of(event.site).filter(|_| api != LockApi::Port) {
                     self.acquired(at, spot, event, (lock, api));
@@ -215,6 +242,7 @@ impl Fold<'_> {
         acquire.executions += 1;
         acquire.apis |= bit(api);
         acquire.irql = acquire.irql.min(event.irql);
+        acquire.others = acquire.others.max(self.others);
         for kind in (0..processor.held.len()).filter(|&kind| processor.held[kind] > 0) {
             acquire.held |= 1 << kind;
         }
@@ -243,6 +271,7 @@ impl Fold<'_> {
         let release = &mut releases[number];
         release.executions += 1;
         release.apis |= bit(api);
+        release.others = release.others.max(self.others);
         if let Some(&routine) = processor.routines.last() {
             self.new |= release.routines.insert(routine);
         }
@@ -275,6 +304,7 @@ impl Acquires {
             irql: Irql::HIGH,
             held: 0,
             calls: BTreeMap::new(),
+            others: Others::default(),
             inner: BTreeSet::new(),
             releases: BTreeSet::new(),
             inputs: BTreeSet::new(),
@@ -305,6 +335,7 @@ impl Releases {
             in_a_run: 0,
             routines: BTreeSet::new(),
             apis: 0,
+            others: Others::default(),
             completes_later: false,
             inputs: BTreeSet::new(),
         }

@@ -247,7 +247,7 @@ unsafe impl StorPort for Port {
         entity: u32,
         address: &StorAddress,
         attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus {
         let mut status = StorStatus::NOT_IMPLEMENTED;

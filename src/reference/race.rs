@@ -7,7 +7,11 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Access, Area, Event, Kind, Lock, Miniport, Routine};
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::{Ddi, Irql};
+
+/// The subject of HwStorAdapterControl when the adapter is gone, which waits for nothing.
+const SURPRISE_REMOVAL: u16 = ScsiAdapterControlType::SURPRISE_REMOVAL.0 as u16;
 
 /// A set of accesses, by number.
 #[derive(Clone, Debug, Default)]
@@ -171,6 +175,9 @@ impl Model {
     fn entered(&mut self, place: Place, routine: Routine, subject: u16) {
         self.take(place, &[Token::Found]);
         match routine {
+            Routine::AdapterControl if subject == SURPRISE_REMOVAL => {
+                self.take(place, &[Token::Life]);
+            }
             Routine::FindAdapter
             | Routine::Initialize
             | Routine::PassiveInitialize

@@ -232,7 +232,7 @@ pub unsafe trait StorPort: Copy + 'static {
     #[track_caller]
     fn set_device_queue_depth(self, path: u8, target: u8, lun: u8, depth: u32) -> bool;
 
-    /// StorPortStateChangeDetected: calls `routine` later, under the StartIo lock.
+    /// StorPortStateChangeDetected: calls `routine`, if there is one, later, under the StartIo lock.
     ///
     /// # Safety
     ///
@@ -243,7 +243,7 @@ pub unsafe trait StorPort: Copy + 'static {
         entity: u32,
         address: &StorAddress,
         attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus;
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::artifact::{self, Found, Origin, Stamp};
 use super::bucket::{Triage, Unusable};
-use super::crew::{Hand, Start, spread};
+use super::crew::{Hand, Start};
 use super::journal::{Came, FileRecord, Journal, MinimalRecord};
 use super::minimise::Limits;
 use super::sha1::Sha1;
 use super::store::Store;
+use crate::engine::crew::spread;
 use crate::engine::interrupted;
 use crate::harness::Target;
 use crate::scenario::{Scenario, codec, text};
@@ -108,7 +109,7 @@ fn replay(
     spread(
         &files,
         plan.jobs,
-        start,
+        |_| Hand::new(start),
         |hand, file| look_at(hand, file, &plan.driver.name()),
         |record| {
             let noted = record.and_then(|record| journal.note_file(record));
@@ -182,7 +183,7 @@ fn minimise(
     spread(
         &work,
         plan.jobs,
-        start,
+        |_| Hand::new(start),
         |hand, (bug, file)| smallest(hand, *bug, file, limits),
         |record| {
             let noted = record.and_then(|record| match record {

@@ -1,20 +1,13 @@
-//! The worker: a child process that runs scenarios for `lockstorm triage`, one request at a time.
-//!
-//! A driver can break its process, or never return. So the process that keeps the books runs no driver: it asks a
-//! worker, by a line on the worker's standard input, and reads the answer, a line on its standard output. A worker that
-//! dies answers by its signal.
-
-use std::io::{self, BufRead, Write};
+//! The worker: runs scenarios for `lockstorm triage`, one request at a time ([`crate::engine::serve`]).
 
 use serde::{Deserialize, Serialize};
 
 use super::minimise::{Limits, Minimal, Subject, is_among, minimise};
 use super::replay::Replay;
-use crate::engine::serve::CannotServe;
-use crate::engine::worker::cage;
-use crate::engine::{ignore_interrupts, message, run_begins, run_ends, watch};
+use crate::engine::serve::{self, CannotServe};
+use crate::engine::{message, run_begins, run_ends};
 use crate::explore::{self, Bound, Outcome, Sight, explore};
-use crate::harness::{Harness, Prepared, Target};
+use crate::harness::{Harness, Target};
 use crate::report::told::{Told, gravest};
 use crate::rules::Finding;
 use crate::scenario::Decision;
@@ -59,12 +52,7 @@ pub enum Answer {
     Told(Box<Told>),
     /// To [`Request::Minimise`]; `None` if the scenario does not show the bug.
     Minimised(Option<Minimal>),
-    /// The request makes no sense.
-    Refused(String),
 }
-
-/// What begins a line with an answer: a driver may print, too.
-pub const MARK: &str = "lockstorm answer ";
 
 /// Answers requests on the driver until there are no more.
 ///
@@ -72,37 +60,18 @@ pub const MARK: &str = "lockstorm answer ";
 ///
 /// See [`CannotServe`].
 pub fn serve(target: &Target) -> Result<(), CannotServe> {
-    ignore_interrupts();
-    watch();
-    let driver = Prepared::read(target)?;
-    if target.is_untrusted() {
-        cage().map_err(CannotServe::Cage)?;
-    }
-    let mut harness = driver.start(Box::leak(Box::default()))?;
-    for line in io::stdin().lock().lines() {
-        let answer = match serde_json::from_str(&line?) {
-            Ok(request) => answer(&mut harness, &request),
-            Err(error) => Answer::Refused(error.to_string()),
-        };
-        let answer = serde_json::to_string(&answer).map_err(io::Error::other)?;
-        let mut out = io::stdout().lock();
-        writeln!(out, "{MARK}{answer}")?;
-        out.flush()?;
-    }
-    Ok(())
+    serve::serve(target, |harness, request, _| answer(harness, &request))
 }
 
-fn answer(harness: &mut Harness, request: &Request) -> Answer {
+fn answer(harness: &mut Harness, request: &Request) -> Result<Answer, String> {
     let scenario = match request {
         Request::Replay { scenario }
         | Request::Tell { scenario, .. }
         | Request::Minimise { scenario, .. } => scenario,
     };
-    let Some(bytes) = message::from_hex(scenario) else {
-        return Answer::Refused("a scenario is hexadecimal digits".into());
-    };
+    let bytes = message::from_hex(scenario).ok_or("a scenario is hexadecimal digits")?;
     let scenario = codec::decode(&bytes);
-    match *request {
+    Ok(match *request {
         Request::Replay { .. } => {
             run_begins();
             let replay = Replay::of(harness, &scenario);
@@ -123,7 +92,7 @@ fn answer(harness: &mut Harness, request: &Request) -> Answer {
         Request::Minimise { bug, limits, .. } => {
             Answer::Minimised(minimise(&mut Watched(harness), &scenario, bug, limits))
         }
-    }
+    })
 }
 
 /// A harness under the watchdog: a run that never ends kills the worker.

@@ -92,7 +92,7 @@ fn state_change_detected<S: Sink + 'static>(call: &Call<S>, port: Port<S>) {
     let context = call.pointer(FIRST + 4);
     let status = call.writable::<u32>(FIRST + 5, size_of::<u32>());
     // SAFETY: as above.
-    let routine = unsafe { call.routine::<HwStateChange>(FIRST + 3) };
+    let routine = unsafe { call.function::<HwStateChange>(FIRST + 3) };
     // SAFETY: the driver gives routine and context together.
     let result =
         unsafe { port.state_change_detected(entity, &address, attributes, routine, context) };

@@ -107,6 +107,18 @@ fn arguments_behind_the_fourth_are_on_the_stack() {
 extern "win64" fn state_change() {}
 
 #[test]
+fn a_state_change_needs_no_routine() {
+    let (_, events) = run(|extension, _| {
+        let (mut status, mut address) = (u32::MAX, [0_u64; 2]);
+        let (unit, result) = (at(&mut address), at(&mut status));
+        call("StorPortNotification", [0x1005, extension, 4, unit, 0, 0, 0, result]);
+        assert_eq!(status, 0);
+    });
+    assert_eq!(called(&events, Ddi::StateChangeDetected), [(4, 0)]);
+    assert!(!events.iter().any(|event| matches!(event.kind, Kind::Crashed { .. })));
+}
+
+#[test]
 fn the_upper_half_of_a_narrow_argument_does_not_count() {
     let (_, events) = run(|extension, _| {
         let mut handle = [0_usize; 4];

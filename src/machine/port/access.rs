@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 use super::Port;
-use crate::event::{Access, Kind, Sink, Site, Touch};
+use crate::event::{Access, Kind, Sink, Touch};
 
 /// Whether accesses are told of, and whether something else may happen just before one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,25 +53,25 @@ impl<S: Sink + 'static> Port<S> {
     #[track_caller]
     pub(super) fn touches(self, address: *const c_void, bytes: usize, touch: Touch) {
         if self.with(|s| s.watch.is_on()) {
-            self.touched(address.addr(), bytes, touch, self.site());
+            Port { caller: self.caller.here(), ..self }.touched(address.addr(), bytes, touch);
         }
     }
 
-    #[cold]
+    /// The same, on behalf of a known caller.
     #[inline(never)]
-    fn touched(self, address: usize, bytes: usize, touch: Touch, site: Site) {
-        if self.with(|s| s.shared_place(address).is_none()) {
-            return;
-        }
+    fn touched(self, address: usize, bytes: usize, touch: Touch) {
         if self.with(|s| s.watch.preempts) {
+            if self.with(|s| s.shared_place(address).is_none()) {
+                return;
+            }
+            // What happens at the point may make another request's memory of it.
             self.memory_point();
         }
         self.act(|s| {
-            // Asked again: what happened at the point may have made another request's memory of it.
             if let Some((area, offset)) = s.shared_place(address).filter(|_| s.watch.events) {
                 let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
                 let access = Access { area, offset, bytes, touch };
-                s.emit(site, Kind::Accessed(access));
+                s.emit(self.caller.site(), Kind::Accessed(access));
             }
         });
     }
@@ -81,7 +81,7 @@ impl<S: Sink + 'static> Port<S> {
     #[inline]
     pub fn image_touches(self, address: usize, bytes: usize, touch: Touch) {
         if self.with(|s| s.watch.is_on()) {
-            self.touched(address, bytes, touch, self.site());
+            self.touched(address, bytes, touch);
         }
     }
 }

@@ -225,7 +225,7 @@ unsafe impl<S: Sink + 'static> StorPort for Port<S> {
         entity: u32,
         _address: &StorAddress,
         _attributes: u32,
-        routine: HwStateChange,
+        routine: Option<HwStateChange>,
         context: *mut c_void,
     ) -> StorStatus {
         let site = self.site();

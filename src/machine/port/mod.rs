@@ -49,6 +49,13 @@ impl Caller {
         Caller(std::ptr::without_provenance(offset as usize * 2 + 1))
     }
 
+    /// The same, where whoever calls is known only here.
+    #[inline(always)]
+    #[track_caller]
+    fn here(self) -> Self {
+        if self.0.is_null() { Caller::source(Location::caller()) } else { self }
+    }
+
     #[inline]
     #[track_caller]
     fn site(self) -> Site {

@@ -68,7 +68,7 @@ impl<P: StorPort + Executive> Frame<'_, P> {
     pub(super) fn state_change(&self) {
         let (path, target, lun) = UNIT;
         let address = StorAddrBtl8::new(path, target, lun).to_address();
-        let routine = self.entries.state_change;
+        let routine = Some(self.entries.state_change);
         // SAFETY: the routine takes this adapter's extension, and ignores its context.
         _ = unsafe { self.port.state_change_detected(0, &address, 0, routine, ptr::null_mut()) };
     }

@@ -68,4 +68,62 @@ impl Clock {
     pub(super) fn at(&self, context: Context) -> u32 {
         self.0[context.index()]
     }
+
+    /// What its owner does from now on is not in what it has handed on.
+    #[inline]
+    pub(super) fn advance(&mut self, context: Context) {
+        self.0[context.index()] += 1;
+    }
+}
+
+/// What hands an order on: the clock that comes before whoever takes it.
+///
+/// Nearly always it is one context's clock as a whole, given at an epoch of it. Whoever has seen that epoch has seen the
+/// clock, so that one comparison says that there is nothing to take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed {
+    clock: Clock,
+    /// The run that it is of; in another it holds nothing.
+    run: u32,
+    by: Context,
+    /// The giver's epoch; `u32::MAX`, which nobody sees, for a clock of several contexts.
+    epoch: u32,
+}
+
+impl Handed {
+    /// Of no run.
+    pub(super) const NEVER: Handed =
+        Handed { clock: Clock::ZERO, run: 0, by: Context(0), epoch: u32::MAX };
+
+    /// Whether something was given in that run.
+    #[inline]
+    pub(super) fn is_of(&self, run: u32) -> bool {
+        self.run == run
+    }
+
+    /// Whether `own` has nothing to take from it.
+    #[inline]
+    fn is_in(&self, run: u32, own: &Clock) -> bool {
+        self.run != run || self.epoch <= own.at(self.by)
+    }
+
+    /// What `own` is of comes after what was given.
+    #[inline]
+    pub(super) fn take(&self, run: u32, own: &mut Clock) {
+        if !self.is_in(run, own) {
+            own.join(&self.clock);
+        }
+    }
+
+    /// What has happened in `at`, of which `own` is the clock, comes before what takes this.
+    #[inline]
+    pub(super) fn give(&mut self, run: u32, own: &mut Clock, at: Context) {
+        if self.is_in(run, own) {
+            *self = Handed { clock: *own, run, by: at, epoch: own.at(at) };
+        } else {
+            self.clock.join(own);
+            self.epoch = u32::MAX;
+        }
+        own.advance(at);
+    }
 }

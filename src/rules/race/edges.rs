@@ -3,11 +3,11 @@
 //! Where events do not say what exactly StorPort waited for, more is ordered than is certain: that hides races and
 //! invents none.
 
-use super::clock::{CONTEXTS, Clock, Context};
-use super::shadow::key;
+use super::clock::{CONTEXTS, Clock, Context, Handed};
 use crate::event::number::{LOCKS, number};
 use crate::event::{Access, Adapter, Area, DPCS_MAX, Event, Kind, Lock, Miniport, Routine, Touch};
 use crate::rules::checker::Checker;
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::{Ddi, Irql};
 
 /// Requests of which the hand-over is told apart; those beyond share.
@@ -16,6 +16,9 @@ const REQUESTS: usize = 64;
 const CHANNELS: usize = 8;
 /// Atomic variables that are told apart; those beyond share one order.
 const ATOMICS: usize = 128;
+
+/// The subject of HwStorAdapterControl for a surprise removal.
+const SURPRISE_REMOVAL: u16 = ScsiAdapterControlType::SURPRISE_REMOVAL.0 as u16;
 
 /// What hands an order on, apart from locks and their like, of which there are several.
 #[derive(Clone, Copy)]
@@ -49,14 +52,16 @@ const GIVERS: usize = Giver::Atomics as usize + 1;
 pub(super) struct Edges {
     device_irql: Irql,
     is_virtual: bool,
+    /// Which run; what was handed on in others is nothing.
+    run: u32,
     contexts: [Clock; CONTEXTS],
-    givers: [Clock; GIVERS],
-    locks: [Clock; LOCKS],
-    dpcs: [Clock; DPCS_MAX],
-    requests: [Clock; REQUESTS],
-    channels: [Clock; CHANNELS],
-    atomics: [(u64, Clock); ATOMICS],
-    atomic_count: usize,
+    givers: [Handed; GIVERS],
+    locks: [Handed; LOCKS],
+    dpcs: [Handed; DPCS_MAX],
+    requests: [Handed; REQUESTS],
+    channels: [Handed; CHANNELS],
+    /// By [`Edges::atomic_place`], each with the number of its variable.
+    atomics: [(u64, Handed); ATOMICS],
 }
 
 /// Every context has begun; nobody has seen anything of another.
@@ -74,15 +79,22 @@ impl Edges {
     pub(super) const NEW: Edges = Edges {
         device_irql: Irql::DEVICE_HIGHEST,
         is_virtual: false,
+        run: 1,
         contexts: BEGUN,
-        givers: [Clock::ZERO; GIVERS],
-        locks: [Clock::ZERO; LOCKS],
-        dpcs: [Clock::ZERO; DPCS_MAX],
-        requests: [Clock::ZERO; REQUESTS],
-        channels: [Clock::ZERO; CHANNELS],
-        atomics: [(0, Clock::ZERO); ATOMICS],
-        atomic_count: 0,
+        givers: [Handed::NEVER; GIVERS],
+        locks: [Handed::NEVER; LOCKS],
+        dpcs: [Handed::NEVER; DPCS_MAX],
+        requests: [Handed::NEVER; REQUESTS],
+        channels: [Handed::NEVER; CHANNELS],
+        atomics: [(0, Handed::NEVER); ATOMICS],
     };
+
+    /// Forgets the last run.
+    pub(super) fn reset(&mut self) {
+        (self.device_irql, self.is_virtual) = (Irql::DEVICE_HIGHEST, false);
+        self.run += 1;
+        self.contexts = BEGUN;
+    }
 
     /// In which context something happens.
     #[inline]
@@ -123,22 +135,18 @@ impl Edges {
                 self.left(at, routine, checker.subject(event.processor));
             }
             Kind::DpcIssued { dpc: Some(dpc), .. } => {
-                publish(&mut self.contexts, at, &mut self.dpcs[usize::from(dpc) % DPCS_MAX]);
+                self.give_dpc(at, dpc.into());
             }
             Kind::RequestCompleted { request, .. } => {
                 self.give(at, Giver::Completed);
-                let clock = &mut self.requests[usize::from(request) % REQUESTS];
-                publish(&mut self.contexts, at, clock);
+                self.give_request(at, request);
             }
             Kind::RequestsCompletedByPort { .. } => self.give(at, Giver::Completed),
             Kind::Called { ddi, .. } => self.called(at, ddi),
             Kind::Channel { channel, begins } => {
                 let clock = &mut self.channels[usize::from(channel) % CHANNELS];
-                if begins {
-                    self.contexts[at.index()].join(clock);
-                } else {
-                    publish(&mut self.contexts, at, clock);
-                }
+                let own = &mut self.contexts[at.index()];
+                if begins { clock.take(self.run, own) } else { clock.give(self.run, own, at) }
             }
             _ => {}
         }
@@ -153,54 +161,74 @@ impl Edges {
             self.take(at, Giver::Device);
         }
         if touch.acquires() || touch.releases() {
-            self.atomic(at, key(area, offset), touch);
+            self.atomic(at, area, offset, touch);
         }
     }
 
-    fn atomic(&mut self, at: Context, key: u64, touch: Touch) {
-        let known = self.atomics[..self.atomic_count].iter().position(|known| known.0 == key);
-        let place = known.or_else(|| {
-            (self.atomic_count < ATOMICS).then(|| {
-                self.atomics[self.atomic_count] = (key, Clock::ZERO);
-                self.atomic_count += 1;
-                self.atomic_count - 1
-            })
-        });
-        let clock = match place {
-            Some(place) => &mut self.atomics[place].1,
+    #[inline(never)]
+    fn atomic(&mut self, at: Context, area: Area, offset: u32, touch: Touch) {
+        let key = u64::from(area.number()) << 32 | u64::from(offset);
+        let (run, own) = (self.run, &mut self.contexts[at.index()]);
+        let clock = match Edges::atomic_place(&self.atomics, run, key) {
+            Some(place) => {
+                let (known, clock) = &mut self.atomics[place];
+                *known = key;
+                clock
+            }
             None => &mut self.givers[Giver::Atomics as usize],
         };
         if touch.acquires() {
-            self.contexts[at.index()].join(clock);
+            clock.take(run, own);
         }
         if touch.releases() {
-            publish(&mut self.contexts, at, clock);
+            clock.give(run, own, at);
         }
+    }
+
+    /// The place of an atomic variable: its own, or the next that is free.
+    #[inline]
+    fn atomic_place(atomics: &[(u64, Handed); ATOMICS], run: u32, key: u64) -> Option<usize> {
+        let first = (key ^ key >> 2 ^ key >> 30) as usize;
+        let places = (0..ATOMICS).map(|step| (first + step) % ATOMICS);
+        places.into_iter().find(|&place| {
+            let (known, clock) = &atomics[place];
+            *known == key || !clock.is_of(run)
+        })
     }
 
     /// What happens in `at` from now on comes after what was given.
     fn take(&mut self, at: Context, giver: Giver) {
-        self.contexts[at.index()].join(&self.givers[giver as usize]);
+        self.givers[giver as usize].take(self.run, &mut self.contexts[at.index()]);
     }
 
     /// What has happened in `at` comes before what takes it.
     fn give(&mut self, at: Context, giver: Giver) {
-        publish(&mut self.contexts, at, &mut self.givers[giver as usize]);
+        self.givers[giver as usize].give(self.run, &mut self.contexts[at.index()], at);
+    }
+
+    fn give_request(&mut self, at: Context, request: u16) {
+        let clock = &mut self.requests[usize::from(request) % REQUESTS];
+        clock.give(self.run, &mut self.contexts[at.index()], at);
+    }
+
+    fn give_dpc(&mut self, at: Context, dpc: u16) {
+        let clock = &mut self.dpcs[usize::from(dpc) % DPCS_MAX];
+        clock.give(self.run, &mut self.contexts[at.index()], at);
     }
 
     fn acquire(&mut self, at: Context, lock: Lock) {
-        let own = &mut self.contexts[at.index()];
-        own.join(&self.locks[number(lock)]);
+        let (run, own) = (self.run, &mut self.contexts[at.index()]);
+        self.locks[number(lock)].take(run, own);
         match lock {
             // With a lock for each message, Interrupt is all of them.
             Lock::Interrupt => self.take(at, Giver::Messages),
-            Lock::Message(_) => own.join(&self.locks[number(Lock::Interrupt)]),
+            Lock::Message(_) => self.locks[number(Lock::Interrupt)].take(run, own),
             _ => {}
         }
     }
 
     fn release(&mut self, at: Context, lock: Lock) {
-        publish(&mut self.contexts, at, &mut self.locks[number(lock)]);
+        self.locks[number(lock)].give(self.run, &mut self.contexts[at.index()], at);
         if matches!(lock, Lock::Message(_)) {
             self.give(at, Giver::Messages);
         }
@@ -211,7 +239,7 @@ impl Edges {
         for below in to.down_to(from) {
             let [clock, own] = pair(&mut self.contexts, below, to);
             own.join(clock);
-            clock.0[below.index()] += 1;
+            clock.advance(below);
         }
     }
 
@@ -222,13 +250,15 @@ impl Edges {
             clock.join(own);
         }
         if to.0 < from.0 {
-            self.contexts[from.index()].0[from.index()] += 1;
+            self.contexts[from.index()].advance(from);
         }
     }
 
     fn entered(&mut self, at: Context, routine: Routine, subject: u16) {
         self.take(at, Giver::Initialized);
         match routine {
+            // It waits for nothing: requests are outstanding, and DPCs run.
+            Routine::AdapterControl if subject == SURPRISE_REMOVAL => self.take(at, Giver::Life),
             Routine::FindAdapter
             | Routine::Initialize
             | Routine::PassiveInitialize
@@ -246,11 +276,12 @@ impl Edges {
                     self.take(at, Giver::Completed);
                 }
                 let request = &self.requests[usize::from(subject) % REQUESTS];
-                self.contexts[at.index()].join(request);
+                request.take(self.run, &mut self.contexts[at.index()]);
             }
             Routine::Interrupt | Routine::MessageInterrupt => self.take(at, Giver::Device),
             Routine::Dpc => {
-                self.contexts[at.index()].join(&self.dpcs[usize::from(subject) % DPCS_MAX]);
+                let dpc = &self.dpcs[usize::from(subject) % DPCS_MAX];
+                dpc.take(self.run, &mut self.contexts[at.index()]);
             }
             Routine::Timer => self.take(at, Giver::Timer),
             Routine::TimerEx => self.take(at, Giver::TimerEx),
@@ -271,11 +302,10 @@ impl Edges {
                 self.give(at, Giver::Life);
             }
             Routine::BuildIo | Routine::StartIo => {
-                let clock = &mut self.requests[usize::from(subject) % REQUESTS];
-                publish(&mut self.contexts, at, clock);
+                self.give_request(at, subject);
             }
             Routine::Dpc => {
-                publish(&mut self.contexts, at, &mut self.dpcs[usize::from(subject) % DPCS_MAX]);
+                self.give_dpc(at, subject);
             }
             _ => {}
         }
@@ -311,14 +341,6 @@ impl Edges {
             _ => {}
         }
     }
-}
-
-/// Hands a context's clock on; what it does from now on is not in it.
-#[inline]
-fn publish(contexts: &mut [Clock; CONTEXTS], at: Context, to: &mut Clock) {
-    let own = &mut contexts[at.index()];
-    to.join(own);
-    own.0[at.index()] += 1;
 }
 
 /// Two contexts' clocks, the lower first.

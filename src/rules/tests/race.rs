@@ -5,6 +5,7 @@ use super::{Case, play};
 use crate::event::{Access, Area, Kind, Lock, Routine, Touch};
 use crate::rules::RuleId;
 use crate::rules::trace::{DIRQL, Trace};
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::{Ddi, Irql};
 
 pub(super) const CASES: &[Case] = &[Case::error(
@@ -336,6 +337,20 @@ fn a_control_comes_after_all_that_has_returned() {
     races(|t| {
         t.on(1).enter(Routine::Dpc).write(0x40);
         under(t, 0, Routine::AdapterControl, write);
+    });
+}
+
+#[test]
+fn a_surprise_removal_comes_after_nothing() {
+    const REMOVAL: u16 = ScsiAdapterControlType::SURPRISE_REMOVAL.0 as u16;
+    races(|t| {
+        under(t, 1, Routine::Dpc, write);
+        about(t, 0, (Routine::AdapterControl, REMOVAL), write);
+    });
+    is_ordered(|t| {
+        under(t, 0, Routine::PassiveInitialize, write);
+        about(t, 1, (Routine::AdapterControl, REMOVAL), write);
+        under(t, 2, Routine::AdapterControl, write);
     });
 }
 

@@ -5,6 +5,7 @@ use crate::event::{Area, Kind, Lock, Routine, Touch};
 use crate::reference;
 use crate::rules::RuleId;
 use crate::rules::trace::Trace;
+use crate::storport::control::ScsiAdapterControlType;
 use crate::storport::{Ddi, Irql};
 
 struct Random(u64);
@@ -126,7 +127,10 @@ fn step(t: &mut Trace, random: &mut Random, processors: usize) {
 fn enter(t: &mut Trace, random: &mut Random) {
     let routine = random.of(&ROUTINES);
     let (irql, routines) = (t.irql_now(), t.routines());
-    let subject = random.below(2) as u16;
+    let subject = match (routine, random.below(2) as u16) {
+        (Routine::AdapterControl, 1) => ScsiAdapterControlType::SURPRISE_REMOVAL.0 as u16,
+        (_, subject) => subject,
+    };
     let fits = match routine {
         Routine::MessageInterrupt => {
             irql <= Irql::DISPATCH && is_free(t, Lock::Message(subject as u8))

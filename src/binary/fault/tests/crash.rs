@@ -79,6 +79,18 @@ fn a_stack_that_is_used_up_is_told_apart() {
 }
 
 #[test]
+fn a_wild_store_that_hits_a_guard_is_no_overflow() {
+    // mov [rbx], eax, with the stack pointer where a driver's is
+    let bench = Bench::with(&[0x89, 0x03]);
+    for stack in 0..2 {
+        let mut state = bench.state();
+        state.general[RBX] = (bench.stack.start + stack * STACK_BYTES) as u64;
+        let fault = bench.go(&mut state).expect("a crash");
+        assert_eq!(fault.cause, Cause::AccessViolation);
+    }
+}
+
+#[test]
 fn a_trap_with_too_little_stack_left_is_an_overflow() {
     // mov rax, cr8
     let bench = Bench::with(&[0x44, 0x0F, 0x20, 0xC0]);

@@ -165,7 +165,7 @@ unsafe impl StorPort for Port {
         _: u32,
         _: &StorAddress,
         _: u32,
-        _: HwStateChange,
+        _: Option<HwStateChange>,
         _: *mut c_void,
     ) -> StorStatus {
         never()
