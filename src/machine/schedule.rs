@@ -342,7 +342,7 @@ impl<S: Sink> State<S> {
 
     /// Notes a switch to another processor that gets anywhere; `false` if there is none.
     pub(super) fn let_another_rest(&mut self) -> bool {
-        let others = (self.locks.movable() | self.idle_with_work()) & !(1 << self.current);
+        let others = self.can_go_on() & !(1 << self.current);
         let other = numbers(others).next();
         if let Some(other) = other {
             self.switch_to(other as u8);
