@@ -19,7 +19,7 @@ pub(super) struct Device {
     /// What the device is in PCI configuration space, as RON, instead of the model's own
     #[arg(long, value_name = "FILE", requires = "device")]
     pci: Option<PathBuf>,
-    /// Look for data races too: a run takes some 2.6 times as long ('cargo bench --bench races' measures it); 'lockstorm
+    /// Look for data races too: a run takes some 2.5 times as long ('cargo bench --bench races' measures it); 'lockstorm
     /// rules race.unsynchronized' says what it finds
     #[arg(long)]
     races: bool,
