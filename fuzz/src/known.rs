@@ -1,21 +1,21 @@
-//! What libFuzzer need not be told again: what a driver does in a life in which nothing happens.
+//! What libFuzzer need not be told again: what a driver does in lives in which nothing happens.
 //!
-//! Every other life does the same, too, and more: some three hundred branches, each of which libFuzzer looks up after
-//! every run, to find that it is neither new nor rare. So what that life leaves in the counters is learned before
-//! the first input, and a counter that a run leaves as that life did goes back to zero before libFuzzer looks. Counts
-//! that libFuzzer does not tell apart are alike here, too.
+//! Every other life does the same as one of them, too, and more: some three hundred branches, each of which libFuzzer looks
+//! up after every run, to find that it is neither new nor rare. So what those lives leave in the counters is
+//! learned before the first input, and a counter that a run leaves as one of them did goes back to zero before libFuzzer
+//! looks. Counts that libFuzzer does not tell apart are alike here, too.
 
 /// Counters that are looked at together: as many as a register of every processor holds.
 const GROUP: usize = 16;
 
-/// Counters of one life.
+/// Counters of one group.
 type Counters = [u8; GROUP];
 
 /// What is known of a table of counters.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Vec<Group>);
 
-/// What the life left in a group of counters, some of it not zero.
+/// What a life left in a group of counters, some of it not zero and not known before.
 #[derive(Debug)]
 struct Group {
     number: usize,
@@ -26,19 +26,18 @@ struct Group {
 }
 
 impl Known {
-    /// What a life left in the counters; beyond the last whole group nothing is known.
-    pub(crate) fn learn(counters: &[u8]) -> Known {
-        let groups = counters.as_chunks::<GROUP>().0.iter().enumerate();
+    /// Learns what one more life left in the counters, as many as ever; beyond the last whole group nothing is known.
+    pub(crate) fn learn(&mut self, counters: &[u8]) {
+        let mut new = counters.to_vec();
+        // SAFETY: a copy of the counters is as long as they are.
+        unsafe { self.hide(new.as_mut_ptr()) };
+        let groups = new.as_chunks::<GROUP>().0.iter().enumerate();
         let touched = groups.filter(|(_, counts)| **counts != [0; GROUP]);
-        Known(
-            touched
-                .map(|(number, counts)| Group {
-                    number,
-                    least: counts.map(|count| alike(count).0),
-                    more: counts.map(|count| alike(count).1),
-                })
-                .collect(),
-        )
+        self.0.extend(touched.map(|(number, counts)| Group {
+            number,
+            least: counts.map(|count| alike(count).0),
+            more: counts.map(|count| alike(count).1),
+        }));
     }
 
     /// Sets to zero what is known.
@@ -91,8 +90,14 @@ mod tests {
     fn left(life: &[u8], mut run: Vec<u8>) -> Vec<u8> {
         assert_eq!(life.len(), run.len());
         // SAFETY: the lengths are the same.
-        unsafe { Known::learn(life).hide(run.as_mut_ptr()) };
+        unsafe { knowing(&[life]).hide(run.as_mut_ptr()) };
         run
+    }
+
+    fn knowing(lives: &[&[u8]]) -> Known {
+        let mut known = Known::default();
+        lives.iter().for_each(|life| known.learn(life));
+        known
     }
 
     /// The feature that libFuzzer makes of a count; see CounterToFeature in its FuzzerTracePC.h.
@@ -134,6 +139,27 @@ mod tests {
     fn the_same_life_again_leaves_nothing() {
         let life: Vec<u8> = (0..16 * GROUP).map(|place| place as u8).collect();
         assert_eq!(left(&life, life.clone()), vec![0; life.len()]);
+    }
+
+    #[test]
+    fn of_several_lives_each_count_of_each_is_known() {
+        let mut lives = [[0; 2 * GROUP]; 3];
+        (lives[0][3], lives[1][3], lives[2][3]) = (1, 2, 9);
+        (lives[1][GROUP], lives[2][4]) = (7, 1);
+        let known = knowing(&lives.each_ref().map(|life| &life[..]));
+        for (count, left) in [(0, 0), (1, 0), (2, 0), (3, 3), (7, 7), (8, 0), (15, 0), (16, 16)] {
+            let mut run = [0; 2 * GROUP];
+            (run[3], run[4], run[GROUP]) = (count, 2, 4);
+            // SAFETY: the lengths are the same.
+            unsafe { known.hide(run.as_mut_ptr()) };
+            assert_eq!((run[3], run[4], run[GROUP]), (left, 2, 0), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_life_that_shows_nothing_new_costs_nothing() {
+        let life = [5; 4 * GROUP];
+        assert_eq!(knowing(&[&life, &life, &[4; 4 * GROUP]]).0.len(), 4);
     }
 
     #[test]

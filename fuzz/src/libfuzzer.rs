@@ -6,6 +6,8 @@ use lockstorm::coverage::CoverageMap;
 #[cfg(coverage_counters)]
 use lockstorm::harness::BuiltIn;
 use lockstorm::scenario::mutate as mutation;
+#[cfg(coverage_counters)]
+use lockstorm::scenario::{InterruptKind, Scenario, Setup, codec};
 use lockstorm::targets::{Runner, Target};
 
 #[cfg(coverage_counters)]
@@ -53,7 +55,7 @@ pub fn begin(target: Target) {
     #[cfg_attr(not(coverage_counters), expect(unused_mut))]
     let mut runner = Runner::new(target, unsafe { &mut *counters });
     #[cfg(coverage_counters)]
-    let hidden = (target.driver() == Some(BuiltIn::Nvme)).then(|| learn(&mut runner));
+    let hidden = if target.driver() == Some(BuiltIn::Nvme) { learn(&mut runner) } else { None };
     STATE.set(Some(State {
         runner,
         only: measured.map(|path| std::fs::read(path).expect("the file to measure")),
@@ -62,14 +64,31 @@ pub fn begin(target: Target) {
     }));
 }
 
-/// What a run of this target shows beyond itself, with the life of a usual adapter, which is what no bytes mean.
+/// What a run of this target shows beyond itself: what lives without a step do.
 #[cfg(coverage_counters)]
-fn learn(runner: &mut Runner) -> Hidden {
-    Hidden::find(|| {
-        // Should this life break a rule, the first input to lead it will say so.
-        let _ = runner.run(&[]);
-        runner.coverage().expect("a driver's run has coverage")
-    })
+fn learn(runner: &mut Runner) -> Option<Hidden> {
+    let mut hidden = Hidden::find()?;
+    for setup in setups() {
+        let mut bytes = Vec::new();
+        codec::encode(&Scenario { setup, ..Scenario::default() }, &mut bytes);
+        hidden.learn(|| {
+            // Should this life break a rule, the first input to lead it will say so.
+            let _ = runner.run(&bytes);
+            runner.coverage().expect("a driver's run has coverage")
+        });
+    }
+    Some(hidden)
+}
+
+/// Setups whose lives differ most: of what a life without a step does in any other, little is in none of these.
+#[cfg(coverage_counters)]
+fn setups() -> [Setup; 3] {
+    let usual = Setup::default();
+    [
+        usual,
+        Setup { dump: true, ..usual },
+        Setup { processors: 1, interrupts: InterruptKind::Line, ..usual },
+    ]
 }
 
 /// Runs one input.

@@ -63,25 +63,26 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
-    /// Looks through the symbols of this program; of one that has none everything is shown. Then learns what `life`, in
-    /// which nothing happens, does; it returns the lock-state coverage.
-    pub(crate) fn find<'a>(life: impl FnOnce() -> &'a CoverageMap) -> Hidden {
-        let functions = functions().unwrap_or_default();
-        let all = [(0, places().len())];
-        if functions.is_empty() {
-            return Hidden {
-                others: Vec::new(),
-                known: Known::default(),
-                known_locks: Known::default(),
-            };
-        }
-        let others = rows::others(&functions, places().iter().map(|place| place.address));
-        clear(&all);
+    /// Looks through the symbols of this program; of one that has none everything is shown.
+    pub(crate) fn find() -> Option<Hidden> {
+        let functions = functions().filter(|functions| !functions.is_empty())?;
+        Some(Hidden {
+            others: rows::others(&functions, places().iter().map(|place| place.address)),
+            known: Known::default(),
+            known_locks: Known::default(),
+        })
+    }
+
+    /// Learns what `life`, in which nothing happens, does. It returns the lock-state coverage, which was clear.
+    pub(crate) fn learn<'a>(&mut self, life: impl FnOnce() -> &'a mut CoverageMap) {
+        clear(&[(0, places().len())]);
         let locks = life();
-        clear(&others);
+        clear(&self.others);
         // SAFETY: the table of places is as long as the counters, and this copy is all that looks at them now.
         let counters = unsafe { slice::from_raw_parts(BOUNDS.counters, places().len()) }.to_vec();
-        Hidden { others, known: Known::learn(&counters), known_locks: Known::learn(&locks.0) }
+        self.known.learn(&counters);
+        self.known_locks.learn(&locks.0);
+        locks.clear();
     }
 
     /// Sets it to zero. To be called between runs.
