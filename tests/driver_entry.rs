@@ -1,4 +1,5 @@
-//! A compiled driver whose DriverEntry fails, under `lockstorm fuzz`: no campaign, one line, exit status 2.
+//! A compiled driver whose DriverEntry fails, under the commands that run it in worker processes: no result, one line,
+//! exit status 2.
 
 #[path = "support/notice.rs"]
 mod notice;
@@ -49,9 +50,23 @@ fn build(name: &str, fail: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
-fn fuzz(folder: &Path) -> Output {
+/// Commands with workers, without the driver and its device.
+const COMMANDS: [&[&str]; 4] = [
+    &["fuzz", "--seconds", "5", "--jobs", "2"],
+    &["triage", "one.ron", "other.ron", "-o", "triaged", "--jobs", "2"],
+    &["minimise", "one.ron"],
+    &["mutants"],
+];
+
+fn lockstorm(folder: &Path, driver: &str, command: &[&str]) -> Output {
+    for (input, processors) in [("one.ron", 1), ("other.ron", 2)] {
+        let scenario = format!("(version: 1, setup: (processors: {processors}))");
+        std::fs::write(folder.join(input), scenario).expect("a file");
+    }
     Command::new(env!("CARGO_BIN_EXE_lockstorm"))
-        .args(["fuzz", "fails.sys", "--device", "bare", "--seconds", "5", "--jobs", "2"])
+        .arg(command[0])
+        .args([driver, "--device", "bare"])
+        .args(&command[1..])
         .current_dir(folder)
         .output()
         .expect("lockstorm starts")
@@ -68,12 +83,28 @@ fn a_driver_that_does_not_start_is_told_once_and_is_no_clean_campaign() {
         ),
     ] {
         let Some(folder) = build(name, fail) else { return };
-        let output = fuzz(&folder);
-        let (told, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert_eq!(told, "", "no summary of a campaign that was none");
-        assert_eq!(errors.matches(why).count(), 1, "{errors}");
-        assert!(!errors.contains("worker"), "{errors}");
+        for command in COMMANDS {
+            is_told_once(&lockstorm(&folder, "fails.sys", command), why);
+        }
     }
+}
+
+#[test]
+fn a_file_that_is_no_driver_is_told_once() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-driver");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("no.sys"), "MZ").expect("a file");
+    for command in COMMANDS {
+        is_told_once(&lockstorm(&folder, "no.sys", command), "lockstorm: no.sys: ");
+    }
+}
+
+fn is_told_once(output: &Output, why: &str) {
+    let (told, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert_eq!(told, "", "no result of what was none");
+    assert_eq!(errors.matches(why).count(), 1, "{errors}");
+    assert_eq!(errors.lines().filter(|line| !line.contains("fuzzing")).count(), 1, "{errors}");
+    assert!(!errors.contains("worker"), "{errors}");
 }

@@ -16,7 +16,7 @@ use crate::engine::findings::Kept;
 use crate::engine::known::Known;
 use crate::engine::message::to_hex;
 use crate::engine::{catch_interrupts, release_interrupts};
-use crate::harness::{Prepared, Target};
+use crate::harness::Target;
 use crate::report::number::{counted, grouped};
 use crate::rules::RuleId;
 use crate::scenario::PolicyKind;
@@ -90,9 +90,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, &arguments.device)?;
-    // Every worker reads the files again; what is wrong with them is said once, and here.
-    Prepared::read(&driver).map_err(|error| input::unusable(&error))?;
+    let driver = input::driver_of_workers(&arguments.driver, &arguments.device)?;
     let plan = plan(arguments, driver)?;
     for directory in [&plan.corpus, &plan.findings, &plan.logs] {
         std::fs::create_dir_all(directory)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, reason};
 use crate::device::model::Model;
-use crate::harness::{BuiltIn, Compiled, OpenError, Target};
+use crate::harness::{BuiltIn, Compiled, OpenError, Prepared, Target};
 use crate::machine::MemoryWatch;
 use crate::scenario::{Scenario, codec, text};
 
@@ -46,6 +46,13 @@ impl Device {
 /// The driver of that name: a built-in one, or a compiled one by the path of its `.sys`.
 pub(super) fn driver(name: &str, options: &Device) -> Result<Target, Failure> {
     unwatched(name, options).map(|driver| driver.watched(options.watch()))
+}
+
+/// As [`driver`], for a command whose workers read the driver's files: what is wrong with those is said once, and here.
+pub(super) fn driver_of_workers(name: &str, options: &Device) -> Result<Target, Failure> {
+    let driver = driver(name, options)?;
+    Prepared::read(&driver).map_err(|error| unusable(&error))?;
+    Ok(driver)
 }
 
 fn unwatched(name: &str, Device { device, pci, .. }: &Device) -> Result<Target, Failure> {

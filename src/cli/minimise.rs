@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::failure::{Failure, reason};
 use super::output::{Output, say};
 use super::{Verdict, input, triage};
+use crate::engine::crew::CannotAsk;
 use crate::engine::findings::write_whole;
 use crate::report::number::counted;
 use crate::rules::Severity;
@@ -40,12 +41,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, &arguments.device)?;
+    let driver = input::driver_of_workers(&arguments.driver, &arguments.device)?;
     let scenario = input::scenario(&arguments.file)?;
-    let program = std::env::current_exe().map_err(|error| Failure::new(reason(&error)))?;
+    let program = triage::program()?;
     let start = || triage::worker_command(&program, &driver);
     let mut hand = Hand::new(&start);
-    let lost = |error| Failure::at("minimise", &arguments.file, reason(&error));
+    let lost = |error: CannotAsk| Failure::new(error.to_string());
     let breaches = hand.replay(&scenario).map_err(lost)?.breaches;
     let wanted = match &arguments.rule {
         Some(rule) => breaches.iter().find(|breach| breach.rule == *rule),

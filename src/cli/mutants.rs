@@ -13,7 +13,7 @@ use super::output::{Output, say};
 use super::triage::{build, program};
 use super::worker::served;
 use super::{Format, Verdict, input};
-use crate::engine::crew::spread;
+use crate::engine::crew::{CannotAsk, spread};
 use crate::engine::findings::write_whole;
 use crate::engine::message::{from_hex, to_hex};
 use crate::engine::recorder::Place;
@@ -89,7 +89,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
     // Hunts watch memory themselves.
-    let driver = match input::driver(&arguments.driver, &arguments.device)? {
+    let driver = match input::driver_of_workers(&arguments.driver, &arguments.device)? {
         Target::Watched(driver, _) => *driver,
         driver => driver,
     };
@@ -178,7 +178,7 @@ impl Campaign<'_> {
         say(&survey_line(&survey, inputs.len(), &known));
         let build = format!("{build} {:016x} {seed} {races}", hash(&inputs));
         let heading = Heading::new(&self.driver.name(), build);
-        let path = self.folder.join("journal.jsonl");
+        let path = self.journal();
         let mut journal = Journal::open(&path, &heading)
             .map_err(|error| Failure::at("go on with", &path, reason(&error)))?;
         let mut mutants = plan(&survey);
@@ -233,6 +233,10 @@ impl Campaign<'_> {
         folders
     }
 
+    fn journal(&self) -> PathBuf {
+        self.folder.join("journal.jsonl")
+    }
+
     fn budget_ms(&self) -> u64 {
         u64::from(self.arguments.budget) * 1000
     }
@@ -270,19 +274,18 @@ impl Campaign<'_> {
             hand.hunt(order).map(|trail| Line { id: id.clone(), budget_ms, trail })
         };
         spread(&orders, jobs, hand, hunt, |line| {
-            let noted = line.and_then(|line| {
-                progress.take(&line.trail);
-                journal.note(line)
-            });
-            match noted {
-                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
-                    failed = Some(error);
-                    false
+            failed = match line {
+                Ok(line) => {
+                    progress.take(&line.trail);
+                    let path = self.journal();
+                    journal.note(line).err().map(|e| Failure::at("write", &path, reason(&e)))
                 }
-                _ => true,
-            }
+                Err(CannotAsk::Interrupted) => None,
+                Err(error) => Some(Failure::new(format!("the hunt ended: {error}"))),
+            };
+            failed.is_none()
         });
-        failed.map_or(Ok(()), |error| Err(Failure::new(format!("the hunt ended: {error}"))))
+        failed.map_or(Ok(()), Err)
     }
 
     fn write(&self, report: &Report) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ use crate::report::{markdown, perfetto, sarif};
 use crate::scenario::text;
 use crate::triage::bucket::{Bucket, Triage};
 use crate::triage::crew::Hand;
+use crate::triage::sort::CannotSort;
 
 /// What is written, and of what.
 pub(super) struct Reports<'a> {
@@ -29,8 +30,8 @@ impl Reports<'_> {
     ///
     /// # Errors
     ///
-    /// A file cannot be written, or no worker can be started.
-    pub(super) fn write(&self, hand: &mut Hand<'_>) -> io::Result<()> {
+    /// A file cannot be written, or a worker does not answer.
+    pub(super) fn write(&self, hand: &mut Hand<'_>) -> Result<(), CannotSort> {
         let mut bugs = Vec::new();
         for bucket in &self.triage.buckets {
             bugs.push(self.bug(bucket, hand)?);
@@ -51,11 +52,12 @@ impl Reports<'_> {
             serde_json::to_vec_pretty(&sarif::render(&findings)).map_err(io::Error::other)?;
         write_whole(&self.folder.join("findings.sarif"), &sarif)?;
         write_whole(&self.folder.join("findings.md"), markdown::render(&findings).as_bytes())?;
-        write_whole(&self.folder.join("index.html"), index::render(&findings).as_bytes())
+        write_whole(&self.folder.join("index.html"), index::render(&findings).as_bytes())?;
+        Ok(())
     }
 
     /// Writes a bug's page and its trace.
-    fn bug<'b>(&self, bucket: &'b Bucket, hand: &mut Hand<'_>) -> io::Result<Bug<'b>> {
+    fn bug<'b>(&self, bucket: &'b Bucket, hand: &mut Hand<'_>) -> Result<Bug<'b>, CannotSort> {
         let folder = self.folder.join(&bucket.folder);
         let file = ["minimal.ron", "smallest.ron"].map(|name| folder.join(name));
         let file = file.into_iter().find(|file| file.is_file());

@@ -21,7 +21,7 @@ use crate::triage::bucket::{Bucket, Triage};
 use crate::triage::crew::Hand;
 use crate::triage::journal::{Heading, Journal, OpenError};
 use crate::triage::minimise::Limits;
-use crate::triage::sort::{self, Audience, Done, Plan, Work};
+use crate::triage::sort::{self, Audience, CannotSort, Done, Plan, Work};
 use crate::triage::store::Store;
 use crate::triage::worker;
 
@@ -66,7 +66,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict, Failure> {
-    let driver = input::driver(&arguments.driver, &arguments.device)?;
+    let driver = input::driver_of_workers(&arguments.driver, &arguments.device)?;
     for path in &arguments.paths {
         path.symlink_metadata().map_err(|error| Failure::at("read", path, reason(&error)))?;
     }
@@ -100,7 +100,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     });
     let was_interrupted = interrupted();
     release_interrupts();
-    let done = done.map_err(no_folder)?;
+    let done = done.map_err(|error| match error {
+        CannotSort::Folder(error) => no_folder(error),
+        CannotSort::Worker(error) => Failure::new(error.to_string()),
+    })?;
     match arguments.format {
         Format::Json => output.json(&done.triage),
         Format::Text => {

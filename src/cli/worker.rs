@@ -97,7 +97,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 pub(super) fn served(result: Result<(), CannotServe>) -> Result<Verdict, Failure> {
     match result {
         Ok(()) => Ok(Verdict::Clean),
-        Err(CannotServe::Driver(error)) => Err(input::unusable(&error)),
         Err(CannotServe::Cage(_)) => {
             Err(Failure::new("cannot lock up the process that runs the driver"))
         }

@@ -1,6 +1,7 @@
 //! The parent's side of workers that answer requests ([`super::serve`]): asked over pipes, one for each job, replaced
 //! when a driver kills one.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt;
@@ -33,6 +34,38 @@ pub enum Reply<A> {
     Died(Death),
 }
 
+/// Why a worker does not answer.
+#[derive(Debug)]
+pub enum CannotAsk {
+    /// The host starts no worker, or what it says cannot be read.
+    System(io::Error),
+    /// The worker says why not: its driver does not start, or it finds no sense in the request.
+    Refused(String),
+    /// Something from outside ended it.
+    Ended(ExitStatus),
+    /// Somebody asked for an end (Ctrl-C) while it was at work.
+    Interrupted,
+}
+
+impl fmt::Display for CannotAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CannotAsk::System(error) => write!(f, "cannot run a worker: {error}"),
+            CannotAsk::Refused(why) => f.write_str(why),
+            CannotAsk::Ended(status) => write!(f, "a worker ended by itself ({status})"),
+            CannotAsk::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for CannotAsk {}
+
+impl From<io::Error> for CannotAsk {
+    fn from(error: io::Error) -> Self {
+        CannotAsk::System(error)
+    }
+}
+
 /// How a driver killed a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
@@ -60,16 +93,15 @@ impl<'a, Q: Serialize, A: DeserializeOwned> Asked<'a, Q, A> {
     ///
     /// # Errors
     ///
-    /// No worker can be started, something from outside killed it twice, it finds no sense in the request, or somebody
-    /// asked for an end (Ctrl-C) while it was at work.
-    pub fn ask(&mut self, request: &Q) -> io::Result<Reply<A>> {
+    /// See [`CannotAsk`].
+    pub fn ask(&mut self, request: &Q) -> Result<Reply<A>, CannotAsk> {
         match self.ask_once(request) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ask_once(request),
+            Err(CannotAsk::Ended(_)) => self.ask_once(request),
             reply => reply,
         }
     }
 
-    fn ask_once(&mut self, request: &Q) -> io::Result<Reply<A>> {
+    fn ask_once(&mut self, request: &Q) -> Result<Reply<A>, CannotAsk> {
         let mut live = match self.live.take() {
             Some(live) => live,
             None => self.start()?,
@@ -84,13 +116,14 @@ impl<'a, Q: Serialize, A: DeserializeOwned> Asked<'a, Q, A> {
         }
     }
 
-    fn start(&self) -> io::Result<Live> {
+    fn start(&self) -> Result<Live, CannotAsk> {
         let mut live = Live::start((self.start)())?;
         if let Some(first) = self.first {
             live.send(first)?;
             if live.answer::<A>()?.is_none() {
                 let Death { signal, what } = live.death()?;
-                return Err(io::Error::other(format!("a worker cannot begin: {what} ({signal})")));
+                let why = format!("a worker cannot begin: {what} ({signal})");
+                return Err(CannotAsk::Refused(why));
             }
         }
         Ok(live)
@@ -121,7 +154,7 @@ impl Live {
     }
 
     /// What it answers; `None` if it ends without.
-    fn answer<A: DeserializeOwned>(&mut self) -> io::Result<Option<A>> {
+    fn answer<A: DeserializeOwned>(&mut self) -> Result<Option<A>, CannotAsk> {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -131,18 +164,18 @@ impl Live {
             let Some(said) = line.strip_prefix(MARK.as_bytes()) else { continue };
             match serde_json::from_slice(said).map_err(io::Error::other)? {
                 Said::Answer(answer) => return Ok(Some(answer)),
-                Said::Refused(why) => return Err(io::Error::other(why)),
-                Said::Alive if interrupted() => return Err(io::ErrorKind::Interrupted.into()),
+                Said::Refused(why) => return Err(CannotAsk::Refused(why)),
+                Said::Alive if interrupted() => return Err(CannotAsk::Interrupted),
                 Said::Alive => {}
             }
         }
     }
 
     /// How its driver killed it, or that something else ended it.
-    fn death(&mut self) -> io::Result<Death> {
+    fn death(&mut self) -> Result<Death, CannotAsk> {
         let status = self.process.wait()?;
         let death = status.signal().and_then(deadly);
-        death.map(|(signal, what)| Death { signal, what }).ok_or_else(|| ended(status))
+        death.map(|(signal, what)| Death { signal, what }).ok_or(CannotAsk::Ended(status))
     }
 }
 
@@ -154,14 +187,9 @@ impl Drop for Live {
     }
 }
 
-fn ended(status: ExitStatus) -> io::Error {
-    let why = format!("the worker ended by itself ({status})");
-    io::Error::new(io::ErrorKind::UnexpectedEof, why)
-}
-
 /// An answer to another question than the one that was asked.
-pub(crate) fn nonsense(answer: &impl std::fmt::Debug) -> io::Error {
-    io::Error::other(format!("a worker answers something else: {answer:?}"))
+pub(crate) fn nonsense(answer: &impl fmt::Debug) -> CannotAsk {
+    CannotAsk::Refused(format!("a worker answers something else: {answer:?}"))
 }
 
 /// Does `work` on every item, with `jobs` workers side by side, each made by `worker` from its number, and takes each

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::worker::{CannotStart, cage};
 use super::{ignore_interrupts, watch};
-use crate::harness::{Harness, OpenError, Prepared, Target};
+use crate::harness::{Harness, Prepared, Target};
 
 /// What begins a line of a worker's: a driver may print, too.
 pub(super) const MARK: &str = "lockstorm answer ";
@@ -32,25 +32,17 @@ pub(super) enum Said<A> {
     Alive,
     /// The answer to the last request.
     Answer(A),
-    /// The last request makes no sense.
+    /// Why there is no answer: the request makes no sense, or the driver does not start.
     Refused(String),
 }
 
 /// Why a worker ends.
 #[derive(Debug)]
 pub enum CannotServe {
-    /// The driver cannot be run.
-    Driver(OpenError),
     /// A compiled driver cannot be locked up.
     Cage(CannotStart),
     /// The parent is gone.
     Parent(io::Error),
-}
-
-impl From<OpenError> for CannotServe {
-    fn from(error: OpenError) -> Self {
-        CannotServe::Driver(error)
-    }
 }
 
 impl From<io::Error> for CannotServe {
@@ -80,7 +72,8 @@ impl Pulse {
     }
 }
 
-/// Answers requests on the driver with `answer` until there are no more. What it refuses, it says why.
+/// Answers requests on the driver with `answer` until there are no more. What it refuses, it says why; a driver that cannot
+/// be run is the answer to the first.
 ///
 /// # Errors
 ///
@@ -92,11 +85,15 @@ pub fn serve<Q: DeserializeOwned, A: Serialize>(
     ignore_interrupts();
     limit_memory();
     watch();
-    let driver = Prepared::read(target)?;
+    let driver = Prepared::read(target);
     if target.is_untrusted() {
         cage().map_err(CannotServe::Cage)?;
     }
-    let mut harness = driver.start(Box::leak(Box::default()))?;
+    let started = driver.and_then(|driver| driver.start(Box::leak(Box::default())));
+    let mut harness = match started {
+        Ok(harness) => harness,
+        Err(error) => return Ok(say(&Said::<()>::Refused(error.to_string()))?),
+    };
     for line in io::stdin().lock().lines() {
         let mut pulse = Pulse::new();
         let answer = serde_json::from_str(&line?)

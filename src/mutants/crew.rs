@@ -1,12 +1,11 @@
 //! What the parent asks its workers.
 
-use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use super::hunt::{Kill, Order, Trail};
 use super::worker::{Answer, Request, Surveyed};
-use crate::engine::crew::{Asked, Reply, nonsense};
+use crate::engine::crew::{Asked, CannotAsk, Reply, nonsense};
 use crate::engine::recorder::Place;
 
 /// Starts a worker with that file for its flight recorder.
@@ -33,12 +32,12 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     ///
-    /// No worker can be started, or the driver kills it as it is.
-    pub fn survey(&mut self, request: &Request) -> io::Result<Surveyed> {
+    /// See [`CannotAsk`]; among what is refused is a driver that kills its worker as it is.
+    pub fn survey(&mut self, request: &Request) -> Result<Surveyed, CannotAsk> {
         match self.asked.ask(request)? {
             Reply::Answer(Answer::Surveyed(surveyed)) => Ok(*surveyed),
             Reply::Answer(other) => Err(nonsense(&other)),
-            Reply::Died(death) => Err(io::Error::other(format!(
+            Reply::Died(death) => Err(CannotAsk::Refused(format!(
                 "without any mistake put into it {} ({})",
                 death.what, death.signal
             ))),
@@ -49,8 +48,8 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     ///
-    /// No worker can be started, something from outside killed it twice, or somebody asked for an end (Ctrl-C).
-    pub fn hunt(&mut self, order: &Order) -> io::Result<Trail> {
+    /// See [`CannotAsk`].
+    pub fn hunt(&mut self, order: &Order) -> Result<Trail, CannotAsk> {
         match self.asked.ask(&Request::Hunt(order.clone()))? {
             Reply::Answer(Answer::Hunted(trail)) => Ok(*trail),
             Reply::Answer(other) => Err(nonsense(&other)),

@@ -1,12 +1,11 @@
 //! What triage asks its workers.
 
-use std::io;
 use std::process::Command;
 
 use super::minimise::{Limits, Minimal, Subject, minimise};
 use super::replay::Replay;
 use super::worker::{Answer, Request};
-use crate::engine::crew::{Asked, Reply, nonsense};
+use crate::engine::crew::{Asked, CannotAsk, Reply, nonsense};
 use crate::engine::message::to_hex;
 use crate::report::breach::Breach;
 use crate::report::told::Told;
@@ -30,8 +29,8 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     ///
-    /// No worker can be started, or something from outside killed it twice.
-    pub fn replay(&mut self, scenario: &Scenario) -> io::Result<Replay> {
+    /// See [`CannotAsk`].
+    pub fn replay(&mut self, scenario: &Scenario) -> Result<Replay, CannotAsk> {
         let request = Request::Replay { scenario: plain(scenario) };
         match self.0.ask(&request)? {
             Reply::Answer(Answer::Replayed(replay)) => Ok(replay),
@@ -47,8 +46,8 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Hand::replay`].
-    pub fn tell(&mut self, scenario: &Scenario, bug: u64) -> io::Result<Option<Told>> {
+    /// See [`CannotAsk`].
+    pub fn tell(&mut self, scenario: &Scenario, bug: u64) -> Result<Option<Told>, CannotAsk> {
         match self.0.ask(&Request::Tell { scenario: plain(scenario), bug })? {
             Reply::Answer(Answer::Told(told)) => Ok(Some(*told)),
             Reply::Answer(other) => Err(nonsense(&other)),
@@ -60,13 +59,13 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Hand::replay`].
+    /// See [`CannotAsk`].
     pub fn minimise(
         &mut self,
         scenario: &Scenario,
         bug: u64,
         limits: Limits,
-    ) -> io::Result<Option<Minimal>> {
+    ) -> Result<Option<Minimal>, CannotAsk> {
         let request = Request::Minimise { scenario: plain(scenario), bug, limits };
         match self.0.ask(&request)? {
             Reply::Answer(Answer::Minimised(minimal)) => Ok(minimal),

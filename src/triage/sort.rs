@@ -10,7 +10,7 @@ use super::journal::{Came, FileRecord, Journal, MinimalRecord};
 use super::minimise::Limits;
 use super::sha1::Sha1;
 use super::store::Store;
-use crate::engine::crew::spread;
+use crate::engine::crew::{CannotAsk, spread};
 use crate::engine::interrupted;
 use crate::harness::Target;
 use crate::scenario::{Scenario, codec, text};
@@ -62,18 +62,39 @@ pub struct Done {
     pub interrupted: bool,
 }
 
+/// Why a triage ends before its end.
+#[derive(Debug)]
+pub enum CannotSort {
+    /// The triage's folder cannot be read or written.
+    Folder(io::Error),
+    /// A worker does not answer.
+    Worker(CannotAsk),
+}
+
+impl From<io::Error> for CannotSort {
+    fn from(error: io::Error) -> Self {
+        CannotSort::Folder(error)
+    }
+}
+
+impl From<CannotAsk> for CannotSort {
+    fn from(error: CannotAsk) -> Self {
+        CannotSort::Worker(error)
+    }
+}
+
 /// Does it.
 ///
 /// # Errors
 ///
-/// The triage's folder cannot be written, or no worker can be started.
+/// See [`CannotSort`].
 pub fn run(
     plan: &Plan,
     store: &Store,
     journal: &mut Journal,
     start: &Start<'_>,
     audience: &mut dyn Audience,
-) -> io::Result<Done> {
+) -> Result<Done, CannotSort> {
     let found = Found::under(&plan.paths, &plan.folder);
     let replayed = replay(plan, &found, journal, start, audience)?;
     let (minimised, minimise_runs) = match plan.minimise {
@@ -98,7 +119,7 @@ fn replay(
     journal: &mut Journal,
     start: &Start<'_>,
     audience: &mut dyn Audience,
-) -> io::Result<usize> {
+) -> Result<usize, CannotSort> {
     let stale = journal.files.values().filter(|record| !record.is_fresh());
     let stale = stale.map(|record| record.file.clone()).filter(|file| file.is_file());
     let mut files: Vec<PathBuf> = found.files.iter().cloned().chain(stale).collect();
@@ -112,7 +133,7 @@ fn replay(
         |_| Hand::new(start),
         |hand, file| look_at(hand, file, &plan.driver.name()),
         |record| {
-            let noted = record.and_then(|record| journal.note_file(record));
+            let noted = record.map_err(CannotSort::from).and_then(|r| Ok(journal.note_file(r)?));
             done += 1;
             audience.progress(Work::Replay, done, files.len());
             failure = noted.err();
@@ -123,7 +144,7 @@ fn replay(
 }
 
 /// Reads a file and runs what it says.
-fn look_at(hand: &mut Hand<'_>, file: &Path, driver: &str) -> io::Result<FileRecord> {
+fn look_at(hand: &mut Hand<'_>, file: &Path, driver: &str) -> Result<FileRecord, CannotAsk> {
     let stamp = Stamp::of(file).unwrap_or(Stamp { bytes: 0, written_ns: 0 });
     let came = match read(file) {
         Ok(scenario) => judge(hand, file, &scenario, driver)?,
@@ -143,7 +164,12 @@ fn read(file: &Path) -> Result<Scenario, String> {
     artifact::scenario(file, &bytes)
 }
 
-fn judge(hand: &mut Hand<'_>, file: &Path, scenario: &Scenario, driver: &str) -> io::Result<Came> {
+fn judge(
+    hand: &mut Hand<'_>,
+    file: &Path,
+    scenario: &Scenario,
+    driver: &str,
+) -> Result<Came, CannotAsk> {
     let replay = hand.replay(scenario)?;
     let unusable = |reason| Ok(Came::Unusable { reason });
     if !replay.stable {
@@ -171,7 +197,7 @@ fn minimise(
     journal: &mut Journal,
     start: &Start<'_>,
     audience: &mut dyn Audience,
-) -> io::Result<(usize, u64)> {
+) -> Result<(usize, u64), CannotSort> {
     let triage = Triage::of(journal, &plan.driver);
     let work: Vec<(u64, PathBuf)> = triage
         .buckets
@@ -186,12 +212,10 @@ fn minimise(
         |_| Hand::new(start),
         |hand, (bug, file)| smallest(hand, *bug, file, limits),
         |record| {
-            let noted = record.and_then(|record| match record {
-                Some(record) => {
-                    runs += record.minimal.runs;
-                    journal.note_minimal(record)
-                }
-                None => Ok(()),
+            let noted = record.map_err(CannotSort::from).and_then(|record| {
+                let Some(record) = record else { return Ok(()) };
+                runs += record.minimal.runs;
+                Ok(journal.note_minimal(record)?)
             });
             done += 1;
             audience.progress(Work::Minimise, done, work.len());
@@ -208,7 +232,7 @@ fn smallest(
     bug: u64,
     file: &Path,
     limits: Limits,
-) -> io::Result<Option<MinimalRecord>> {
+) -> Result<Option<MinimalRecord>, CannotAsk> {
     let Ok(scenario) = read(file) else { return Ok(None) };
     let Some(minimal) = hand.minimise(&scenario, bug, limits)? else { return Ok(None) };
     let Ok(scenario) = text::read(minimal.scenario.as_bytes()) else { return Ok(None) };
