@@ -1,8 +1,8 @@
 //! Survivors that somebody has argued to be no mistakes: an author's knowledge of his driver, in a file.
 //!
 //! An argument names lines of the source by what stands there, so that it outlives edits elsewhere, and the operators
-//! that it is about. It is not believed blindly: the mutants are hunted like all others, and one that is killed all
-//! the same refutes its argument.
+//! that it is about, each of them. It is not believed blindly: the mutants are hunted like all others, and one that is
+//! killed all the same refutes its argument.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,7 @@ use crate::report::source;
 pub struct Argument {
     /// What stands in the line, or in the one after it.
     pub source: String,
-    /// Operators, as the report calls them or their kinds; all those that move, change or leave out a lock if empty.
-    #[serde(default)]
+    /// Operators, as the report calls them or their kinds.
     pub operators: Vec<String>,
     /// The callbacks that reach the line, no others: a compiler may have made several places of one line. Any if empty.
     #[serde(default)]
@@ -28,10 +27,6 @@ pub struct Argument {
     /// Why nobody could tell the mutants from the driver.
     pub reason: String,
 }
-
-/// Operators that only matter if the lock guards something just there.
-const MOVES: [&str; 4] =
-    ["skip the lock in one callback", "release early", "acquire late", "acquire another lock"];
 
 /// What is argued for the NVMe core.
 const NVME: &str = include_str!("argued/nvme.ron");
@@ -63,10 +58,7 @@ pub fn reason(arguments: &[Argument], mutant: &Mutant, folders: &[PathBuf]) -> O
     let operator = mutant.mutation.operator;
     let (kind, operator) = (family(operator), operator.to_string());
     let argues = |argument: &&Argument| {
-        let about = match argument.operators.as_slice() {
-            [] => MOVES.contains(&kind),
-            operators => operators.iter().any(|known| known == kind || *known == operator),
-        };
+        let about = argument.operators.iter().any(|known| known == kind || *known == operator);
         let among = &argument.callbacks;
         let reached = among.is_empty() || mutant.callbacks.iter().all(|by| among.contains(by));
         about && reached && lines.iter().take(2).any(|line| line.contains(&argument.source))
@@ -76,17 +68,25 @@ pub fn reason(arguments: &[Argument], mutant: &Mutant, folders: &[PathBuf]) -> O
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec;
     use super::*;
 
     /// Each argument names a line of these files, and operators that there are.
     fn stands(text: &str, files: &[String]) {
         let arguments = read(text).expect("a list of arguments");
+        let names: Vec<String> = spec::operators()
+            .into_iter()
+            .flat_map(|operator| [family(operator).to_owned(), operator.to_string()])
+            .collect();
         assert!(!arguments.is_empty());
         let sources: Vec<_> =
             files.iter().map(|file| std::fs::read_to_string(file).expect(file)).collect();
         for Argument { source, operators, .. } in arguments {
             assert!(sources.iter().any(|text| text.contains(&source)), "nothing like {source}");
-            assert!(operators.iter().all(|operator| !operator.is_empty()));
+            assert!(!operators.is_empty(), "no operator at {source}");
+            for operator in operators {
+                assert!(names.contains(&operator), "no operator {operator}");
+            }
         }
     }
 

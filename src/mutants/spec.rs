@@ -105,32 +105,38 @@ fn read_spot(text: &str) -> Option<Spot> {
     Some(Spot::Source { file: file.into(), line: line.parse().ok()?, column: column.parse().ok()? })
 }
 
+/// One of every operator, and of those with a routine or a lock one for each.
+#[cfg(test)]
+pub(super) fn operators() -> Vec<Operator> {
+    let mut operators = vec![
+        Operator::DropAcquire,
+        Operator::DropRelease,
+        Operator::DropReleaseOnce(8),
+        Operator::ReleaseEarly(0),
+        Operator::AcquireLate,
+        Operator::WrongOldIrql,
+        Operator::WrongHandle,
+        Operator::Swap,
+        Operator::AboveLevel,
+        Operator::WithoutRaise,
+        Operator::DoubleAcquire,
+        Operator::HoldAcrossCompletion,
+        Operator::HoldAcrossReturn,
+    ];
+    operators.extend(Routine::ALL.map(Operator::Skip));
+    operators.extend(OTHERS.map(Operator::AcquireOther));
+    operators
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_written_is_read() {
-        let mut operators = vec![
-            Operator::DropAcquire,
-            Operator::DropRelease,
-            Operator::DropReleaseOnce(8),
-            Operator::ReleaseEarly(0),
-            Operator::AcquireLate,
-            Operator::WrongOldIrql,
-            Operator::WrongHandle,
-            Operator::Swap,
-            Operator::AboveLevel,
-            Operator::WithoutRaise,
-            Operator::DoubleAcquire,
-            Operator::HoldAcrossCompletion,
-            Operator::HoldAcrossReturn,
-        ];
-        operators.extend(Routine::ALL.map(Operator::Skip));
-        operators.extend(OTHERS.map(Operator::AcquireOther));
         let file = r"C:\a b@c:1:2\core.rs".to_owned();
         let spots = [Spot::Image(0x1a2b), Spot::Source { file, line: 12, column: 9 }];
-        for operator in operators {
+        for operator in operators() {
             for lock in LockKind::ALL {
                 for spot in spots.clone() {
                     let mutation = Mutation { place: Place { spot, lock }, operator };
