@@ -44,15 +44,13 @@ pub fn draw<S: Subject>(
     let mut scenario = Scenario { schedule: Vec::new(), policy, ..scenario.clone() };
     let mut draws = Draws::new(lot);
     let mut tally = Exploration::default();
+    subject.watch(true);
     let outcome = loop {
         if tally.schedules == lot.schedules {
             break Outcome::Spent;
         }
-        // The calm course comes twice: a mistake that it shows need not wait until it has been looked at.
-        match tally.schedules {
-            0 => {}
-            1 => subject.watch(true),
-            _ => draws.next(&mut scenario),
+        if tally.schedules > 0 {
+            draws.next(&mut scenario);
         }
         let sight = subject.observe(&scenario);
         tally.schedules += 1;
@@ -60,7 +58,7 @@ pub fn draw<S: Subject>(
             let departures = scenario.schedule.len();
             break Outcome::Found(Box::new(Found { scenario, finding, departures }));
         }
-        if tally.schedules == 2 {
+        if tally.schedules == 1 {
             draws.course = Course::new(&sight);
             subject.watch(false);
         }
