@@ -19,15 +19,33 @@ enum Side {
     After,
 }
 
+/// What the points of a class have in common. What differs most often is compared first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sort {
+    side: Side,
+    kind: Discriminant<Kind>,
+    lock: Option<Lock>,
+    site: Site,
+    /// It happens in an interrupt routine, which is to the code beneath what another processor is.
+    interrupt: bool,
+}
+
+impl Sort {
+    fn of(side: Side, event: &Event) -> Sort {
+        Sort {
+            side,
+            kind: discriminant(&event.kind),
+            lock: lock_of(&event.kind),
+            site: event.site,
+            interrupt: is_interrupt(event),
+        }
+    }
+}
+
 /// A class of points of one processor.
 #[derive(Clone, Debug)]
 struct Class {
-    side: Side,
-    /// It happens in an interrupt routine, which is to the code beneath what another processor is.
-    interrupt: bool,
-    site: Site,
-    kind: Discriminant<Kind>,
-    lock: Option<Lock>,
+    sort: Sort,
     /// It takes the lock.
     takes: bool,
     touches: Objects,
@@ -41,15 +59,7 @@ impl Class {
     /// The processor holds the lock that the class is about: another one that wants it only waits, but an interrupt
     /// routine that wants it waits for ever.
     fn is_inside(&self) -> bool {
-        (self.side == Side::Before) == self.takes
-    }
-
-    fn has(&self, side: Side, event: &Event) -> bool {
-        self.side == side
-            && self.interrupt == is_interrupt(event)
-            && self.kind == discriminant(&event.kind)
-            && self.lock == lock_of(&event.kind)
-            && self.site == event.site
+        (self.sort.side == Side::Before) == self.takes
     }
 }
 
@@ -74,6 +84,9 @@ const fn woken(kind: &Kind) -> Option<u8> {
         _ => None,
     }
 }
+
+/// As many points as most classes have, at most.
+const POINTS_USUAL: usize = 16;
 
 /// What one processor does.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +158,8 @@ impl Course {
             let others = others.fold(interrupts, |all, one| all.union(*one));
             let lock = |class: &Class| {
                 let rivals = if class.is_inside() { interrupts } else { others };
-                class.lock.is_some() && !class.interrupt && rivals.meets(class.touches)
+                let Sort { lock, interrupt, .. } = class.sort;
+                lock.is_some() && !interrupt && rivals.meets(class.touches)
             };
             track.locks = track.numbers(lock);
             track.wakes = track.numbers(|class| class.woken.is_some());
@@ -204,25 +218,24 @@ impl Track {
     }
 
     fn classify(&mut self, point: u32, side: Side, event: &Event) {
-        if let Some(class) = self.classes.iter_mut().find(|class| class.has(side, event)) {
+        let sort = Sort::of(side, event);
+        if let Some(class) = self.classes.iter_mut().find(|class| class.sort == sort) {
             return class.points.push(point);
         }
+        let mut points = Vec::with_capacity(POINTS_USUAL);
+        points.push(point);
         self.classes.push(Class {
-            side,
-            interrupt: is_interrupt(event),
-            site: event.site,
-            kind: discriminant(&event.kind),
-            lock: lock_of(&event.kind),
+            sort,
             takes: matches!(event.kind, Kind::LockAcquired { .. }),
             touches: Footprint::of(event).writes,
             woken: if side == Side::Before { woken(&event.kind) } else { None },
-            points: vec![point],
+            points,
         });
     }
 
     /// What it touches in its interrupt routines, or outside of them.
     fn touches(&self, interrupt: bool) -> Objects {
-        let classes = self.classes.iter().filter(|class| class.interrupt == interrupt);
+        let classes = self.classes.iter().filter(|class| class.sort.interrupt == interrupt);
         classes.fold(Objects::default(), |all, class| all.union(class.touches))
     }
 }
