@@ -11,7 +11,9 @@
 //!   miniport core for lockstorm, and a test with threads for Shuttle and Loom. Both sides have a decision point at
 //!   each acquire and each release. What a peer cannot express is said below the program, with what stands for it.
 //! - Time is CPU time of one process from the first execution until the mistake shows; what comes before (compiling a
-//!   harness, making stacks) is nobody's. Each contestant has a process to itself, for all of its hunts.
+//!   harness, making stacks) is nobody's. Each contestant has a process to itself, for all of its hunts. Those that
+//!   find the mistake take three turns, all one after another, and of each the fastest counts: what else the machine has
+//!   to do hits nobody alone.
 //! - lockstorm's first row is what `lockstorm explore --random` does, with nothing set; the others are its single
 //!   policies. It starts each hunt anew, and learns the program's calm course in it. A mistake counts when a rule is broken, which can
 //!   be earlier than the hang: a lock-order cycle is an error in a run that did not deadlock. A program
@@ -39,6 +41,8 @@ use with_shuttle::Way;
 
 const SEEDS: u64 = 30;
 const EXECUTIONS: u64 = 20_000;
+/// How often those that find the mistake hunt.
+const TURNS: usize = 3;
 
 /// Who hunts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +160,12 @@ fn parent() {
         }
         println!("{} (depth {})", program.name, program.depth);
         report::head();
-        let results: Vec<_> = Contestant::all().map(|one| (one, run(program, one))).collect();
+        let mut results: Vec<_> = Contestant::all().map(|one| (one, run(program, one))).collect();
+        for _ in 1..TURNS {
+            for (contestant, row) in results.iter_mut().filter(|(_, row)| row.is_found()) {
+                row.keep_faster(run(program, *contestant));
+            }
+        }
         for (contestant, row) in &results {
             row.print(&contestant.name(), executions);
         }

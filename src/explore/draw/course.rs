@@ -3,6 +3,9 @@
 //! A class is what comes before the point, or after it: the same call at the same place with the same lock. A loop that
 //! locks a thousand times is two classes, and so is the one place in a rare path, which otherwise would be drawn a
 //! thousand times more seldom. What the calm course shows of a processor says well enough what it does in any other.
+//!
+//! The kinds worth most are those right before a processor takes a lock that it has had before and others take, too:
+//! what it learned in the first critical section may no longer be so in the second.
 
 use std::mem::{Discriminant, discriminant};
 
@@ -48,6 +51,8 @@ struct Class {
     sort: Sort,
     /// It takes the lock.
     takes: bool,
+    /// It takes the lock again: what the processor learned under it before may no longer be so.
+    again: bool,
     touches: Objects,
     /// What comes before gave this processor something to do.
     woken: Option<u8>,
@@ -93,9 +98,13 @@ const POINTS_USUAL: usize = 16;
 struct Track {
     /// How many points it passes.
     points: u32,
+    /// Locks that it has given back.
+    given_back: Vec<Lock>,
     classes: Vec<Class>,
     /// Classes about a lock that another processor takes, too, or an interrupt routine.
     locks: Vec<usize>,
+    /// Those among them right before the lock is taken again.
+    returns: Vec<usize>,
     /// Classes after something that gives others work.
     wakes: Vec<usize>,
 }
@@ -162,8 +171,15 @@ impl Course {
                 lock.is_some() && !interrupt && rivals.meets(class.touches)
             };
             track.locks = track.numbers(lock);
+            track.returns = track.numbers(|class| class.again && lock(class));
             track.wakes = track.numbers(|class| class.woken.is_some());
         }
+    }
+
+    /// How many places each processor has where it comes back to a lock.
+    #[cfg(test)]
+    pub(super) fn returns(&self) -> Vec<usize> {
+        self.tracks.iter().map(|track| track.returns.len()).collect()
     }
 
     /// Points of a processor.
@@ -172,13 +188,14 @@ impl Course {
     }
 
     /// One of a processor's points from `from` on, each class as likely as any other; mostly one where it touches what
-    /// others touch, too.
+    /// others touch, too, and above all between two critical sections of one lock.
     pub(super) fn draw(&self, processor: u8, from: u32, random: &mut Random) -> Option<Place> {
         let track = &self.tracks[usize::from(processor)];
         if from >= track.points {
             return None;
         }
         let some = match random.below(8) {
+            0..3 if !track.returns.is_empty() => &track.returns[..],
             0..5 => &track.locks[..],
             5..7 => &track.wakes[..],
             _ => &[],
@@ -219,7 +236,9 @@ impl Track {
 
     fn classify(&mut self, point: u32, side: Side, event: &Event) {
         let sort = Sort::of(side, event);
+        let again = side == Side::After && self.takes_again(event);
         if let Some(class) = self.classes.iter_mut().find(|class| class.sort == sort) {
+            class.again |= again;
             return class.points.push(point);
         }
         let mut points = Vec::with_capacity(POINTS_USUAL);
@@ -227,10 +246,27 @@ impl Track {
         self.classes.push(Class {
             sort,
             takes: matches!(event.kind, Kind::LockAcquired { .. }),
+            again,
             touches: Footprint::of(event).writes,
             woken: if side == Side::Before { woken(&event.kind) } else { None },
             points,
         });
+    }
+
+    /// Whether the driver takes a lock here that this processor has given back before.
+    fn takes_again(&mut self, event: &Event) -> bool {
+        match event.kind {
+            Kind::LockAcquired { lock, .. } => {
+                event.site != Site::Port && self.given_back.contains(&lock)
+            }
+            Kind::LockReleased { lock, .. } => {
+                if !self.given_back.contains(&lock) {
+                    self.given_back.push(lock);
+                }
+                false
+            }
+            _ => false,
+        }
     }
 
     /// What it touches in its interrupt routines, or outside of them.

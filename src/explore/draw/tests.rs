@@ -69,6 +69,24 @@ fn one_policy_only_is_drawn_when_told() {
     }
 }
 
+/// Where each processor takes locks again that others take, too, in a scenario of the puppet's.
+fn returns(sections: usize) -> Vec<usize> {
+    let section =
+        "Script(routine: BuildIo, op: KeAcquire), Script(routine: BuildIo, op: KeRelease),";
+    let steps = section.repeat(sections) + "Read(), Read(processor: 1)";
+    let scenario = format!("(version: 1, setup: (processors: 2), steps: [{steps}])");
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    harness.watch(true);
+    let scenario = text::read(scenario.as_bytes()).expect("a scenario");
+    Course::new(&Subject::observe(&mut harness, &scenario)).returns()
+}
+
+#[test]
+fn where_a_processor_comes_back_to_a_lock_is_known() {
+    assert_eq!(returns(1)[..2], [0, 0]);
+    assert_eq!(returns(2)[..2], [1, 1]);
+}
+
 #[test]
 fn schedules_longer_than_a_decision_reaches_can_be_drawn() {
     let mut harness =
