@@ -48,7 +48,7 @@ impl PartialEq for Site {
             (Site::Image(a), Site::Image(b)) => a == b,
             // One place has mostly one address, and others are mostly in other lines.
             (Site::Source(a), Site::Source(b)) => {
-                std::ptr::eq(a, b)
+                core::ptr::eq(a, b)
                     || a.line() == b.line() && a.column() == b.column() && a.file() == b.file()
             }
             _ => self.source().is_some_and(|source| other.source() == Some(source)),
