@@ -48,8 +48,9 @@
 //! | `queue.set_open(port, true)` | lock left out, moved, another | one atomic store, which readers read once |
 //! | `queue.start(..)` | the same | a closed queue is nobody else's; opening it publishes what was written |
 //!
-//! StartIo instead is among them in HwStorDpcRoutine only: HwStorTimer is called with StartIo held, and there it is killed
-//! as `lock.port_held`.
+//! StartIo instead is among them in HwStorDpcRoutine only: HwStorTimer is called with StartIo held (the lock table of
+//! <https://learn.microsoft.com/windows-hardware/drivers/ddi/storport/nf-storport-storportacquirespinlock>), and there it
+//! is killed as `lock.port_held`.
 //!
 //! A gap of the machine's:
 //!

@@ -44,23 +44,26 @@ pub fn draw<S: Subject>(
     let mut scenario = Scenario { schedule: Vec::new(), policy, ..scenario.clone() };
     let mut draws = Draws::new(lot);
     let mut tally = Exploration::default();
-    subject.watch(true);
     let outcome = loop {
         if tally.schedules == lot.schedules {
             break Outcome::Spent;
         }
-        if tally.schedules > 0 {
-            draws.next(&mut scenario);
+        match tally.schedules {
+            0 => subject.watch(true),
+            _ => draws.next(&mut scenario),
         }
         let sight = subject.observe(&scenario);
         tally.schedules += 1;
-        if let Some(&finding) = sight.findings.iter().find(|finding| wanted(finding)) {
+        let finding = sight.findings.iter().copied().find(|finding| wanted(finding));
+        if tally.schedules == 1 {
+            if finding.is_none() {
+                draws.course = Course::new(&sight);
+            }
+            subject.watch(false);
+        }
+        if let Some(finding) = finding {
             let departures = scenario.schedule.len();
             break Outcome::Found(Box::new(Found { scenario, finding, departures }));
-        }
-        if tally.schedules == 1 {
-            draws.course = Course::new(&sight);
-            subject.watch(false);
         }
         if tally.schedules.is_multiple_of(1024) {
             progress(tally.schedules);

@@ -33,6 +33,16 @@ fn a_deadlock_is_drawn_and_replayed() {
 }
 
 #[test]
+fn nobody_watches_any_more_after_a_mistake_that_the_calm_course_shows() {
+    let mut harness = Harness::alone(BuiltIn::Puppet);
+    let scenario = scenario("lock-cycle-broken");
+    let exploration = draw(&mut harness, &scenario, lot(10), &is_error, &mut |_| ());
+    assert_eq!(exploration.schedules, 1);
+    let sight = Subject::observe(&mut harness, &scenario);
+    assert!(sight.events.is_empty() && sight.points().is_empty());
+}
+
+#[test]
 fn the_legal_twin_stays_silent() {
     let exploration = drawn("run-deadlock-legal", lot(1_000));
     assert!(matches!(exploration.outcome, Outcome::Spent), "{:?}", exploration.outcome);
