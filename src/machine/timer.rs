@@ -285,24 +285,30 @@ impl<S: Sink> State<S> {
             if self.device.due().is_some_and(|due| due <= self.time) {
                 self.with_device(|device, bus| device.advance(bus));
             }
-            if self.timers.call_due <= self.time {
-                self.timers.call_due = u64::MAX;
-                self.expire(0, self.timers.call_processor, Deferred::Timer);
+            if self.timers.due() <= self.time {
+                self.expire_timers();
             }
-            for index in 0..HANDLES_MAX {
-                if self.timers.extended[index].due <= self.time {
-                    let TimerEx { period, processor, .. } = self.timers.extended[index];
-                    self.timers.extended[index].due = match period {
-                        0 => u64::MAX,
-                        _ if self.timers.idle >= IDLE_MAX => u64::MAX,
-                        period => self.time + period,
-                    };
-                    self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
-                }
-            }
-            self.timers.refresh();
             self.refresh_due();
         }
+    }
+
+    fn expire_timers(&mut self) {
+        if self.timers.call_due <= self.time {
+            self.timers.call_due = u64::MAX;
+            self.expire(0, self.timers.call_processor, Deferred::Timer);
+        }
+        for index in 0..HANDLES_MAX {
+            if self.timers.extended[index].due <= self.time {
+                let TimerEx { period, processor, .. } = self.timers.extended[index];
+                self.timers.extended[index].due = match period {
+                    0 => u64::MAX,
+                    _ if self.timers.idle >= IDLE_MAX => u64::MAX,
+                    period => self.time + period,
+                };
+                self.expire(index as u8 + 1, processor, Deferred::TimerEx(index as u8));
+            }
+        }
+        self.timers.refresh();
     }
 
     fn expire(&mut self, timer: u8, processor: u8, work: Deferred) {

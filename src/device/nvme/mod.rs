@@ -75,14 +75,15 @@ pub struct Nvme {
     disk: Disk,
     /// Where data of admin commands is put together.
     page: Box<Page>,
-    /// When something happens next, or [`NEVER`]; kept by [`settle`](Self::settle).
-    next_due: u64,
+    /// What happens next, and when; kept by [`settle`](Self::settle).
+    coming: Option<(u64, Next)>,
     /// The latest time at which the machine was seen.
     seen: u64,
     removed: bool,
 }
 
 /// What happens next.
+#[derive(Clone, Copy, Debug)]
 enum Next {
     Command(usize),
     Timer(Timer),
@@ -108,7 +109,7 @@ impl Nvme {
             events: Events::default(),
             disk: Disk::new(),
             page: Box::new([0; prp::PAGE_BYTES as usize]),
-            next_due: NEVER,
+            coming: None,
             seen: 0,
             removed: false,
         }
@@ -231,7 +232,7 @@ impl Nvme {
     /// What happens next, and when.
     fn next(&self) -> Option<(u64, Next)> {
         let timer = self.timers.next().map(|(due, timer)| (due, Next::Timer(timer)));
-        if !self.executes() {
+        if self.flight.list().is_empty() || !self.executes() {
             return timer;
         }
         let room = |queue: u8| self.completions[usize::from(queue)].room() != 0;
@@ -260,9 +261,9 @@ impl Nvme {
         }
     }
 
-    /// Notes when something happens next.
+    /// Notes what happens next.
     fn settle(&mut self) {
-        self.next_due = self.next().map_or(NEVER, |(due, _)| due);
+        self.coming = self.next();
     }
 
     fn write_controller_register(&mut self, bus: &mut dyn Bus, at: u32, value: u32) {
@@ -311,7 +312,7 @@ impl Device for Nvme {
         self.timers = Timers::STOPPED;
         self.answers.power_on();
         self.disk.wipe();
-        self.next_due = NEVER;
+        self.coming = None;
         self.seen = 0;
         self.removed = false;
     }
@@ -362,20 +363,17 @@ impl Device for Nvme {
     }
 
     fn due(&self) -> Option<u64> {
-        (self.next_due != NEVER).then_some(self.next_due)
+        self.coming.map(|(due, _)| due)
     }
 
     fn advance(&mut self, bus: &mut dyn Bus) {
         self.seen = bus.now();
-        if self.next_due > self.seen {
-            return;
-        }
-        while let Some((due, next)) = self.next()
+        while let Some((due, next)) = self.coming
             && due <= self.seen
         {
             self.happen(bus, next);
+            self.settle();
         }
-        self.settle();
     }
 
     fn advance_early(&mut self, bus: &mut dyn Bus) -> bool {
@@ -383,7 +381,7 @@ impl Device for Nvme {
         if self.removed {
             return false;
         }
-        let Some((_, next)) = self.next() else { return false };
+        let Some((_, next)) = self.coming else { return false };
         self.happen(bus, next);
         self.settle();
         true
@@ -424,6 +422,6 @@ impl Device for Nvme {
         self.drop_commands();
         self.interrupts.quiet_all(bus);
         self.timers = Timers::STOPPED;
-        self.next_due = NEVER;
+        self.coming = None;
     }
 }

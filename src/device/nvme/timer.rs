@@ -51,12 +51,13 @@ impl Timers {
 
     /// The first that is due.
     pub(super) fn next(&self) -> Option<(u64, Timer)> {
-        let mut best = (NEVER, Timer::Ready);
-        for timer in Timer::ALL {
-            if self.0[timer as usize] < best.0 {
-                best = (self.0[timer as usize], timer);
-            }
+        let due = self.0.into_iter().fold(NEVER, u64::min);
+        if due == NEVER {
+            return None;
         }
-        (best.0 != NEVER).then_some(best)
+        Timer::ALL
+            .into_iter()
+            .find(|timer| self.0[*timer as usize] == due)
+            .map(|timer| (due, timer))
     }
 }
