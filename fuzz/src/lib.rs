@@ -1,12 +1,11 @@
 //! What the fuzz targets share: the few lines that join [`lockstorm::targets`] to an engine.
 //!
-//! A target is one line, `lockstorm_fuzz::target!(Nvme);`, in `fuzz_targets/`. Built by `cargo fuzz` it is a libFuzzer
-//! target; the package in `afl/` builds the same files for AFL++. Both get the lock-state coverage of the
+//! A target is a line or two, like `lockstorm_fuzz::target!(Nvme);`, in `fuzz_targets/`. Built by `cargo fuzz` it is a
+//! libFuzzer target; the package in `afl/` builds the same files for AFL++. Both get the lock-state coverage of the
 //! machine beside the compiler's, and mutations that know what a scenario is.
 
 #[cfg(feature = "afl")]
 mod aflplusplus;
-#[cfg(all(coverage_counters, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod compares;
 #[cfg(all(coverage_counters, feature = "libfuzzer"))]
 mod known;
