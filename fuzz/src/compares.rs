@@ -1,14 +1,14 @@
 //! What the compiler's tracing of compares and indirect calls comes to in a target that runs a driver: nothing.
 //!
-//! libFuzzer traces compares to learn values that an input could be made of. What lockstorm compares are its own
-//! numbers, most of them the machine's, and its mutator knows what a scenario is made of. Tracing took most of a
-//! run's time, and even calls of a function that does nothing took a third of it, for the registers that a caller must
-//! save. So the functions are empty, are seen by link-time optimisation (which comes after instrumentation), and
-//! leave nothing behind. `cargo fuzz run --no-trace-compares` leaves the calls out to begin with.
+//! libFuzzer traces compares to learn values that an input could be made of, and so does AFL++'s CmpLog. What
+//! lockstorm compares are its own numbers, most of them the machine's, and its mutator knows what a scenario is made of.
+//! Tracing took most of a run's time, and even calls of a function that does nothing took a third of it, for the
+//! registers that a caller must save. So the functions are empty, are seen by link-time optimisation (which comes after
+//! instrumentation), and leave nothing behind. `cargo fuzz run --no-trace-compares` leaves the calls out to begin with.
 
 /// Ends the tracing of compares and of indirect calls in this target. To be called once in it, and the target to be among
-/// the build script's `DRIVERS`, which lets these functions take the place of libFuzzer's.
-#[cfg(coverage_counters)]
+/// the build script's `DRIVERS`, which lets these functions take the place of libFuzzer's; AFL's give way in every target.
+#[cfg(all(target_os = "linux", any(coverage_counters, feature = "afl")))]
 #[macro_export]
 macro_rules! ignore_compares {
     () => {
@@ -35,7 +35,7 @@ macro_rules! ignore_compares {
 }
 
 /// Nothing is traced in this build.
-#[cfg(not(coverage_counters))]
+#[cfg(not(all(target_os = "linux", any(coverage_counters, feature = "afl"))))]
 #[macro_export]
 macro_rules! ignore_compares {
     () => {};
