@@ -2,7 +2,7 @@
 //!
 //! libFuzzer traces compares to learn values that an input could be made of, and so does AFL++'s CmpLog. What
 //! lockstorm compares are its own numbers, most of them the machine's, and its mutator knows what a scenario is made of.
-//! Tracing took most of a run's time, and even calls of a function that does nothing took a third of it, for the
+//! Tracing took most of a run's time, and even calls of functions that do nothing took half of it, for the
 //! registers that a caller must save. So the functions are empty, are seen by link-time optimisation (which comes after
 //! instrumentation), and leave nothing behind. `cargo fuzz run --no-trace-compares` leaves the calls out to begin with.
 
