@@ -83,6 +83,10 @@ fn a_campaign_begins_with_whatever_its_corpus_has() {
     assert_eq!(status, Some(0), "{out}{err}");
     assert!(out.contains("no violation found"), "{out}");
     assert!(scratch.0.join("mess/foreign.exe").exists());
+    let skipped: Vec<_> = err.lines().filter(|line| line.contains("is skipped: ")).collect();
+    assert_eq!(skipped.len(), 2, "{err}");
+    assert!(skipped[0].contains("dangling") && skipped[1].contains("pipe"), "{err}");
+    assert!(err.contains("corpus in mess (6 inputs)"), "{err}");
 }
 
 #[test]

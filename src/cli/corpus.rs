@@ -160,6 +160,27 @@ pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     None
 }
 
+/// Warns of what a campaign passes over in a folder of inputs: what is no file, or cannot be read. Folders in it are passed
+/// over only if not `nested`; what is in them is not looked at.
+pub(super) fn warn_of_the_rest(folder: &Path, nested: bool) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        match std::fs::metadata(&path) {
+            Err(error) => warn(&path, &reason(&error)),
+            Ok(data) if data.is_dir() && nested => {}
+            Ok(data) if data.is_dir() => warn(&path, "a folder"),
+            Ok(data) if !data.is_file() => warn(&path, "not a file"),
+            Ok(_) => {
+                if let Err(error) = std::fs::File::open(&path) {
+                    warn(&path, &reason(&error));
+                }
+            }
+        }
+    }
+}
+
 fn warn(path: &Path, why: &str) {
     eprintln!("lockstorm: {} is skipped: {why}", path.display());
 }

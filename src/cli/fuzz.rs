@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::failure::{Failure, nearest, reason};
 use super::output::Output;
 use super::progress;
-use super::{Format, Verdict, input, worker};
+use super::{Format, Verdict, corpus, input, worker};
 use crate::engine::Mutation;
 use crate::engine::campaign::{self, CannotRun, Plan, Reason, Summary};
 use crate::engine::findings::Kept;
@@ -95,6 +95,10 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<Verdict,
     for directory in [&plan.corpus, &plan.findings, &plan.logs] {
         std::fs::create_dir_all(directory)
             .map_err(|error| Failure::at("make the directory", directory, reason(&error)))?;
+    }
+    for folder in [Some(&plan.corpus), plan.seeds.as_ref()].into_iter().flatten() {
+        // libFuzzer goes into folders; a caged worker gets the files of the one folder.
+        corpus::warn_of_the_rest(folder, !plan.driver.is_untrusted());
     }
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(format!("cannot find the program to start workers with: {}", reason(&error)))
@@ -201,7 +205,8 @@ fn greeting(plan: &Plan) -> String {
 }
 
 fn files(directory: &Path) -> u64 {
-    std::fs::read_dir(directory).map_or(0, |entries| entries.count() as u64)
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().is_file()).count() as u64
 }
 
 /// The summary for people.
