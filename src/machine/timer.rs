@@ -292,6 +292,7 @@ impl<S: Sink> State<S> {
         }
     }
 
+    /// Puts the timers that are due into their processors' queues.
     fn expire_timers(&mut self) {
         if self.timers.call_due <= self.time {
             self.timers.call_due = u64::MAX;
